@@ -29,4 +29,7 @@ type Network interface {
 	ListenTCP(ctx context.Context, local netip.AddrPort) (net.Listener, error)
 	// DialTCP connects from local (its port may be 0, and it may be the zero AddrPort for any) to remote.
 	DialTCP(ctx context.Context, local, remote netip.AddrPort) (net.Conn, error)
+	// Route says which local address packets to remote leave from when the socket is not bound. It
+	// sends nothing and does not wait.
+	Route(remote netip.Addr) (netip.Addr, error)
 }
