@@ -25,7 +25,8 @@ func call() []Entry {
 	var entries []Entry
 	add := func(out bool, flow siptransport.Flow, callID, start, cseq, extra string) {
 		e := Entry{At: time.Date(2026, 1, 2, 15, 4, 5, len(entries)*1500000, time.UTC), Out: out, Flow: flow, CallID: callID}
-		e.Message = fmt.Appendf(nil, "%s\r\nCall-ID: %s\r\nCSeq: %s\r\nSession-ID: ab30317f1a784dc48ff824d0d3715d86;remote=0\r\n%s\r\n", start, callID, cseq, extra)
+		e.Message = fmt.Appendf(nil, "%s\r\nFrom: \"A. <sip:b@c>\" <sip:4001@example.org>;tag=1\r\nTo: <sip:4002@example.org>\r\nCall-ID: %s\r\nCSeq: %s\r\n"+
+			"Session-ID: ab30317f1a784dc48ff824d0d3715d86;remote=0\r\n%s\r\n", start, callID, cseq, extra)
 		entries = append(entries, e)
 	}
 	const sdp = "Content-Type: application/sdp\r\n"
@@ -47,9 +48,7 @@ func call() []Entry {
 
 func TestLadder(t *testing.T) {
 	t.Parallel()
-	got := Ladder(call(), func(a netip.AddrPort) string {
-		return map[string]string{"192.0.2.9": "4001", "192.0.2.1": "london", "192.0.2.10": "4002"}[a.Addr().String()]
-	})
+	got := Ladder(call(), Names(call(), "london"))
 	file := filepath.Join("testdata", "ladder.txt")
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -88,4 +87,23 @@ func FuzzLadder(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	entries := call()
+	names := Names(entries, "london")
+	for addr, want := range map[string]string{
+		"192.0.2.9:5062": "4001", "192.0.2.1:5060": "london", "192.0.2.10:41000": "4002", "192.0.2.10:41007": "4002", "192.0.2.99:5060": "",
+	} {
+		if got := names(netip.MustParseAddrPort(addr)); got != want {
+			t.Errorf("%s is %q, want %q", addr, got, want)
+		}
+	}
+	for i := range entries {
+		entries[i].Flow.Remote = udp.Remote
+	}
+	if got := Names(entries, "london")(udp.Remote); got != "" {
+		t.Errorf("both parties at one address, named %q", got)
+	}
 }
