@@ -1,0 +1,122 @@
+package siptransport
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+
+	"github.com/mss-federation/mss/pkg/fault"
+	"github.com/mss-federation/mss/pkg/network"
+)
+
+// dialKey is what makes two sends share a dialled connection.
+type dialKey struct {
+	transport Transport
+	local     netip.Addr // zero where no listener tells
+	remote    netip.AddrPort
+}
+
+func keyOf(flow Flow) dialKey {
+	return dialKey{flow.Transport, flow.Local.Addr(), flow.Remote}
+}
+
+// withLocal fills in the address that Via and Contact show on an outgoing connection.
+func (e *Endpoint) withLocal(flow Flow) Flow {
+	if !flow.Local.IsValid() {
+		flow.Local, _ = e.LocalFor(flow.Transport, flow.Remote.Addr())
+	}
+	return flow
+}
+
+// sendDialled queues on the connection to flow.Remote, opening it if need be.
+func (e *Endpoint) sendDialled(flow Flow, msg []byte, failed func(error)) error {
+	if flow.Transport != TCP {
+		return fault.New("connect", fault.Unavailable, flow.String(), "this process opens no "+flow.Transport.String()+" connections")
+	}
+	if !flow.Remote.IsValid() || flow.Remote.Port() == 0 {
+		return fault.New("connect", fault.Invalid, flow.String(), "name an address and a port to connect to")
+	}
+	flow = e.withLocal(flow)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s := e.dialled[keyOf(flow)]; s != nil {
+		err := s.enqueue(msg, failed)
+		if !errors.Is(err, ErrFlowClosed) {
+			return err
+		}
+		e.forgetDialledLocked(s) // it is ending: the next one takes its place
+	}
+	return e.openLocked(flow, msg, failed)
+}
+
+func (e *Endpoint) openLocked(flow Flow, msg []byte, failed func(error)) error {
+	switch {
+	case e.state != running:
+		return ErrStopped
+	case e.stats.dialledOpen.Load() >= int64(e.opts.MaxDialled):
+		e.stats.refusedDials.Add(1)
+		return ErrTooMany
+	case len(msg) > e.opts.WriteQueue:
+		return ErrQueueFull
+	}
+	s := e.newStreamLocked(flow)
+	s.dialled, s.key = true, keyOf(flow)
+	ctx, cancel := context.WithTimeout(context.Background(), e.opts.ConnectTimeout)
+	s.cancel = cancel
+	e.dialled[s.key] = s
+	e.stats.dialledOpen.Add(1)
+	e.wg.Go(func() {
+		defer cancel()
+		if s.dial(ctx) {
+			s.serve()
+		}
+	})
+	return s.enqueue(msg, failed)
+}
+
+func (e *Endpoint) forgetDialledLocked(s *stream) {
+	if e.dialled[s.key] == s {
+		delete(e.dialled, s.key)
+	}
+}
+
+// dial connects. False means that it failed and that everybody who must know knows.
+func (s *stream) dial(ctx context.Context) bool {
+	s.e.stats.dials.Add(1)
+	conn, err := s.e.opts.Network.DialTCP(ctx, netip.AddrPortFrom(s.flow.Local.Addr(), 0), s.flow.Remote)
+	if err != nil {
+		s.e.stats.dialErrors.Add(1)
+		s.shut(dialFault(s.flow, err))
+		s.end()
+		return false
+	}
+	if !s.connected(conn) {
+		s.e.closed("connection", conn.Close())
+		s.end()
+		return false
+	}
+	return true
+}
+
+// connected hands the connection over, unless the stream was shut meanwhile.
+func (s *stream) connected(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending != nil {
+		return false
+	}
+	s.conn = conn
+	if !s.flow.Local.IsValid() {
+		s.flow.Local = network.AddrPort(conn.LocalAddr())
+	}
+	return true
+}
+
+func dialFault(flow Flow, err error) error {
+	kind := fault.Unavailable
+	if errors.Is(err, context.DeadlineExceeded) {
+		kind = fault.Timeout
+	}
+	return &fault.Error{Op: "connect", Kind: kind, Subject: flow.String(), Err: err}
+}

@@ -1,0 +1,228 @@
+package siptransport
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// stream is one connection. Two goroutines live as long as it does: the writer (serve), which owns
+// the connection's end, and the reader, which owns the framer.
+type stream struct {
+	e       *Endpoint
+	flow    Flow // its Local may become known when a dial succeeds, before anybody is told of it
+	since   time.Time
+	dialled bool
+	key     dialKey            // of a dialled one
+	cancel  context.CancelFunc // ends the dial; nil for an accepted one
+	in, out atomic.Uint64      // bytes
+
+	mu      sync.Mutex // guards what follows
+	changed sync.Cond  // the writer waits here for work
+	conn    net.Conn   // nil while dialling
+	queue   writeQueue
+	ending  error // why nothing more is taken; nil while open
+	gone    bool  // no longer counted
+	kept    bool
+	heard   bool      // a byte came
+	begun   time.Time // when the unfinished message's first byte came; zero between messages
+	active  time.Time // when the last message passed, either way
+	armed   time.Time // the deadline that reads have now; zero is none
+}
+
+// serve runs an open connection to its end.
+func (s *stream) serve() {
+	s.e.stats.open.Add(1)
+	var reader sync.WaitGroup
+	reader.Go(func() { s.shut(s.read()) })
+	s.write()
+	s.e.closed("connection", s.conn.Close())
+	reader.Wait()
+	cause := s.end()
+	s.e.stats.open.Add(-1)
+	s.e.receiver.FlowClosed(s.flow, cause)
+}
+
+// shut begins the end: nothing more is queued or read, what is queued may still leave. The first cause
+// is the one that counts.
+func (s *stream) shut(cause error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending != nil {
+		return
+	}
+	s.ending = cause
+	if s.cancel != nil {
+		s.cancel()
+	}
+	if s.conn != nil {
+		now := time.Now()
+		// A connection that cannot take a deadline is broken, and its reader and writer know by themselves.
+		_ = s.conn.SetReadDeadline(now)
+		_ = s.conn.SetWriteDeadline(now.Add(s.e.opts.Linger))
+	}
+	s.changed.Broadcast()
+}
+
+// end takes the connection off the books and fails what never left.
+func (s *stream) end() (cause error) {
+	s.e.forget(s)
+	s.mu.Lock()
+	cause = s.ending
+	s.gone = true
+	if !s.dialled && !s.kept {
+		s.e.unkept.Add(-1)
+	}
+	left := s.queue.drain()
+	s.mu.Unlock()
+	for _, failed := range left {
+		failed(cause)
+	}
+	return cause
+}
+
+func (s *stream) keep(keep bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone || s.kept == keep {
+		return
+	}
+	s.kept = keep
+	if !s.dialled {
+		if keep {
+			s.e.unkept.Add(-1)
+		} else {
+			s.e.unkept.Add(1)
+		}
+	}
+	if !keep {
+		// The reader may be in a Read without a deadline. One that has a deadline looks again when it is over.
+		s.active = time.Now()
+		s.armLocked()
+	}
+}
+
+// limitLocked says when the reader has waited too long, and what that is called. Zero is never.
+func (s *stream) limitLocked() (time.Time, error) {
+	switch {
+	case !s.begun.IsZero():
+		return s.begun.Add(s.e.opts.PerMessage), ErrSlowMessage
+	case !s.heard && !s.dialled:
+		return s.since.Add(s.e.opts.FirstByte), ErrSilent
+	case s.kept:
+		return time.Time{}, nil
+	case s.dialled:
+		return s.active.Add(s.e.opts.IdleDialled), ErrIdle
+	}
+	return s.active.Add(s.e.opts.IdleUnregistered), ErrIdle
+}
+
+// armLocked sets the deadline of the next or the current Read.
+func (s *stream) armLocked() {
+	if s.ending != nil || s.conn == nil {
+		return
+	}
+	if limit, _ := s.limitLocked(); !limit.Equal(s.armed) {
+		s.armed = limit
+		_ = s.conn.SetReadDeadline(limit) // see shut
+	}
+}
+
+// read hands on messages until the connection ends, and says why it did.
+func (s *stream) read() error {
+	f := framer{maxHead: s.e.opts.MaxHeaders, maxBody: s.e.opts.MaxBody}
+	for {
+		if err := s.awaitBytes(&f); err != nil {
+			return err
+		}
+		if err := s.deliver(&f); err != nil {
+			return err
+		}
+	}
+}
+
+// awaitBytes reads once.
+func (s *stream) awaitBytes(f *framer) error {
+	space := f.space()
+	for {
+		s.mu.Lock()
+		s.armLocked()
+		ending := s.ending
+		s.mu.Unlock()
+		if ending != nil {
+			return ending
+		}
+		n, err := s.conn.Read(space)
+		if n > 0 {
+			f.advance(n)
+			s.in.Add(uint64(n))
+			s.e.stats.bytesIn.Add(uint64(n))
+			return nil // an error will come again
+		}
+		if err = s.tooLong(err); err != nil {
+			return err
+		}
+	}
+}
+
+// tooLong judges a Read's error: a deadline that has moved meanwhile is none.
+func (s *stream) tooLong(err error) error {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	limit, cause := s.limitLocked()
+	if cause == nil || time.Now().Before(limit) {
+		return nil
+	}
+	s.e.stats.timedOut.Add(1)
+	return cause
+}
+
+// deliver hands on every whole message that the framer has.
+func (s *stream) deliver(f *framer) error {
+	for {
+		msg, pings, err := f.next()
+		s.pong(pings)
+		if err != nil {
+			s.e.stats.framingErrors.Add(1)
+			s.e.receiver.Refused(s.flow, msg, err.Error())
+			return err
+		}
+		s.progress(msg != nil, f.partial())
+		if msg == nil {
+			return nil
+		}
+		s.e.stats.messagesIn.Add(1)
+		s.e.receiver.Receive(newInbound(s.flow, msg))
+	}
+}
+
+// progress keeps the clocks that limitLocked reads.
+func (s *stream) progress(whole, partial bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heard = true
+	if whole {
+		s.active = time.Now()
+		s.begun = time.Time{}
+	}
+	if partial && s.begun.IsZero() {
+		s.begun = time.Now()
+	}
+}
+
+// pong answers keep-alive pings (RFC 5626 §4.4.1). One that does not fit in the queue is not answered.
+func (s *stream) pong(pings int) {
+	for range pings {
+		s.e.stats.keepAlives.Add(1)
+		if s.queuePong() != nil {
+			return
+		}
+	}
+}
