@@ -1,0 +1,35 @@
+package siptx
+
+// stepPlainClient is the client transaction of all methods but INVITE: RFC 3261 §17.1.2, figure 6.
+func stepPlainClient(s state, e event, reliable bool) (state, action) {
+	switch s {
+	case stateTrying, stateProceeding:
+	case stateCompleted:
+		if e == evExpire { // K
+			return stateTerminated, 0
+		}
+		return s, 0
+	default:
+		return s, 0
+	}
+	switch e {
+	case evRepeat: // E
+		return s, doSend | doArmRepeat
+	case evExpire: // F
+		return stateTerminated, doStopRepeat | doTimeout
+	case evGiveUp:
+		if s == stateTrying {
+			return stateTerminated, doStopRepeat | doTimeout
+		}
+	case evTrying, evProvisional:
+		return stateProceeding, doDeliver
+	case evSuccess, evFailure:
+		if reliable { // timer K is zero
+			return stateTerminated, doStopRepeat | doDeliver
+		}
+		return stateCompleted, doStopRepeat | doArmExpire | doDeliver
+	case evError:
+		return stateTerminated, doStopRepeat | doError
+	}
+	return s, 0
+}
