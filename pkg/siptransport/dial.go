@@ -52,7 +52,7 @@ func (e *Endpoint) sendDialled(flow Flow, msg []byte, failed func(error)) error 
 
 func (e *Endpoint) openLocked(flow Flow, msg []byte, failed func(error)) error {
 	switch {
-	case e.state != running:
+	case e.state == stopped:
 		return ErrStopped
 	case e.stats.dialledOpen.Load() >= int64(e.opts.MaxDialled):
 		e.stats.refusedDials.Add(1)
@@ -62,16 +62,11 @@ func (e *Endpoint) openLocked(flow Flow, msg []byte, failed func(error)) error {
 	}
 	s := e.newStreamLocked(flow)
 	s.dialled, s.key = true, keyOf(flow)
-	ctx, cancel := context.WithTimeout(context.Background(), e.opts.ConnectTimeout)
-	s.cancel = cancel
 	e.dialled[s.key] = s
 	e.stats.dialledOpen.Add(1)
-	e.wg.Go(func() {
-		defer cancel()
-		if s.dial(ctx) {
-			s.serve()
-		}
-	})
+	if e.state == running { // else start sees to it
+		e.wg.Go(s.open)
+	}
 	return s.enqueue(msg, failed)
 }
 
@@ -81,22 +76,36 @@ func (e *Endpoint) forgetDialledLocked(s *stream) {
 	}
 }
 
-// dial connects. False means that it failed and that everybody who must know knows.
-func (s *stream) dial(ctx context.Context) bool {
-	s.e.stats.dials.Add(1)
-	conn, err := s.e.opts.Network.DialTCP(ctx, netip.AddrPortFrom(s.flow.Local.Addr(), 0), s.flow.Remote)
+// open connects and then serves.
+func (s *stream) open() {
+	ctx, cancel := context.WithTimeout(context.Background(), s.e.opts.ConnectTimeout)
+	defer cancel()
+	conn, err := s.dial(ctx, cancel)
 	if err != nil {
 		s.e.stats.dialErrors.Add(1)
 		s.shut(dialFault(s.flow, err))
 		s.end()
-		return false
+		return
 	}
 	if !s.connected(conn) {
 		s.e.closed("connection", conn.Close())
 		s.end()
-		return false
+		return
 	}
-	return true
+	s.serve()
+}
+
+// dial connects, unless shut came first or calls cancel meanwhile.
+func (s *stream) dial(ctx context.Context, cancel context.CancelFunc) (net.Conn, error) {
+	s.mu.Lock()
+	s.cancel = cancel
+	ending := s.ending
+	s.mu.Unlock()
+	if ending != nil {
+		return nil, ending
+	}
+	s.e.stats.dials.Add(1)
+	return s.e.opts.Network.DialTCP(ctx, netip.AddrPortFrom(s.flow.Local.Addr(), 0), s.flow.Remote)
 }
 
 // connected hands the connection over, unless the stream was shut meanwhile.

@@ -25,7 +25,7 @@ import (
 // What Send answers, and what ends a connection. Receiver.FlowClosed may get others: io.EOF when the
 // peer closed, the kernel's, a framing error.
 var (
-	ErrStopped     = errors.New("sip endpoint is not running")
+	ErrStopped     = errors.New("sip endpoint has stopped")
 	ErrNoSocket    = errors.New("no socket has the flow's local address")
 	ErrFlowClosed  = errors.New("connection is closed")
 	ErrQueueFull   = errors.New("too much waits on this connection")
@@ -165,6 +165,9 @@ func (e *Endpoint) start(fail context.CancelCauseFunc) error {
 	for _, l := range e.listeners {
 		e.wg.Go(l.accept)
 	}
+	for _, s := range e.streams { // what was sent before Run
+		e.wg.Go(s.open)
+	}
 	return nil
 }
 
@@ -213,7 +216,7 @@ func (e *Endpoint) broke(what, local string, err error) {
 //
 // Over UDP it is one datagram from the socket at flow.Local. On a stream msg is copied into the
 // connection's queue; with flow.ID zero, a connection to flow.Remote is opened if this endpoint has
-// none, and messages wait for it in order. failed, which may be nil, is called once from another
+// none, and messages wait for it, and for Run, in order. failed, which may be nil, is called once from another
 // goroutine if msg was certainly not written whole; it must not block. A message that was written may
 // still be lost with the connection: that is FlowClosed.
 func (e *Endpoint) Send(flow Flow, msg []byte, failed func(error)) error {

@@ -282,6 +282,23 @@ func TestAddAfterAndDuringRun(t *testing.T) {
 	}
 }
 
+func TestSendBeforeRunWaits(t *testing.T) {
+	t.Parallel()
+	_, b := loopback(t)
+	e := siptransport.New(siptransport.Options{Receiver: newEar()})
+	if err := e.Send(siptransport.Flow{Transport: siptransport.TCP, Remote: b.tcp}, []byte(message("early")), nil); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	b.message(t, message("early"))
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOptionsAreChecked(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string]siptransport.Options{

@@ -17,13 +17,13 @@ type stream struct {
 	flow    Flow // its Local may become known when a dial succeeds, before anybody is told of it
 	since   time.Time
 	dialled bool
-	key     dialKey            // of a dialled one
-	cancel  context.CancelFunc // ends the dial; nil for an accepted one
-	in, out atomic.Uint64      // bytes
+	key     dialKey       // of a dialled one
+	in, out atomic.Uint64 // bytes
 
-	mu      sync.Mutex // guards what follows
-	changed sync.Cond  // the writer waits here for work
-	conn    net.Conn   // nil while dialling
+	mu      sync.Mutex         // guards what follows
+	changed sync.Cond          // the writer waits here for work
+	conn    net.Conn           // nil while dialling
+	cancel  context.CancelFunc // ends the dial; nil before it and for an accepted one
 	queue   writeQueue
 	ending  error // why nothing more is taken; nil while open
 	gone    bool  // no longer counted
