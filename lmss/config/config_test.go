@@ -1,0 +1,162 @@
+package config
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mss-federation/mss/lmss/dialplan"
+	"github.com/mss-federation/mss/pkg/configfile"
+	"github.com/mss-federation/mss/pkg/siptransport"
+)
+
+const smallest = `site: london
+domain: example.org
+listen:
+  udp: ["192.0.2.1:5060", "192.0.2.2:5060"]
+  tcp: ["192.0.2.1:5060", "[2001:db8::1]:5060"]
+`
+
+func parse(t *testing.T, text string) Config {
+	t.Helper()
+	c, err := configfile.Parse[Config]("c.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestDefaultsFollowOtherKeys(t *testing.T) {
+	t.Parallel()
+	c := parse(t, smallest+"state_dir: /srv/mss\n")
+	if c.Realm != "london.example.org" || c.Media.Socket != "/srv/mss/media.sock" || c.Admin.Socket != "/srv/mss/admin.sock" {
+		t.Errorf("%+v", c)
+	}
+	if got, want := list(c.Media.Addresses), "192.0.2.1, 192.0.2.2, 2001:db8::1"; got != want {
+		t.Errorf("media addresses %s, want %s", got, want)
+	}
+	if !c.Media.Anchor.On() || !c.Store.Enabled.On() {
+		t.Error("store and anchor are on by default")
+	}
+	c = parse(t, smallest+"media: {anchor: false}\nstore: {enabled: false}\n")
+	if c.Media.Anchor.On() || c.Store.Enabled.On() {
+		t.Error("store and anchor were switched off")
+	}
+}
+
+func TestAdvertised(t *testing.T) {
+	t.Parallel()
+	c := parse(t, smallest+"  advertise: {192.0.2.1: 203.0.113.1}\n")
+	for local, want := range map[string]string{"192.0.2.1": "203.0.113.1", "192.0.2.2": "192.0.2.2"} {
+		if got := c.Listen.Advertised(netip.MustParseAddr(local)); got.String() != want {
+			t.Errorf("%s is advertised as %s, want %s", local, got, want)
+		}
+	}
+}
+
+func TestUsers(t *testing.T) {
+	t.Parallel()
+	c := parse(t, smallest+`users:
+  - {name: 0044, password: secret, display: Reception, bindings: 1}
+  - {name: 4002, addresses: [192.0.2.7], target: tcp 192.0.2.7:5062}
+`)
+	first, err := c.Users[0].Make(c.Realm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.Name != "0044" || !first.HasPassword() || first.Realm != c.Realm || !first.Configured || first.MaxBindings != 1 {
+		t.Errorf("%+v", first)
+	}
+	second, err := c.Users[1].Make(c.Realm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.HasPassword() || second.Target.Transport != siptransport.TCP || second.Addresses[0].String() != "192.0.2.7/32" {
+		t.Errorf("%+v", second)
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]dialplan.Prefix{
+		"4xxx":  {Digits: "4", MinLength: 4, MaxLength: 4},
+		"+4420": {Digits: "+4420"},
+		"+44xx": {Digits: "+44", MinLength: 4, MaxLength: 4},
+	} {
+		var r NumberRange
+		if err := r.UnmarshalText([]byte(text)); err != nil || r.Prefix() != want || r.String() != text {
+			t.Errorf("%s: %+v, %v", text, r.Prefix(), err)
+		}
+	}
+	for _, text := range []string{"", "x", "4x1", "four", "+", "4xX"} {
+		if err := new(NumberRange).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is accepted", text)
+		}
+	}
+}
+
+func TestTargets(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"udp 192.0.2.7:5060", "tcp [2001:db8::1]:5060", ""} {
+		var target Target
+		if err := target.UnmarshalText([]byte(text)); err != nil || target.String() != text {
+			t.Errorf("%q: %s, %v", text, target, err)
+		}
+	}
+	for _, text := range []string{"192.0.2.7", "tls 192.0.2.7:5061", "0.0.0.0:5060", "192.0.2.7:0", "udp"} {
+		if err := new(Target).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is accepted", text)
+		}
+	}
+}
+
+func TestMistakesNameTheirPlace(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, text, want string }{
+		{"site", strings.Replace(smallest, "london", "London", 1), `c.yaml:1:7: site: "London": `},
+		{"domain", strings.Replace(smallest, "example.org", "example..org", 1), `c.yaml:2:9: domain: `},
+		{"wildcard", strings.Replace(smallest, "192.0.2.2", "0.0.0.0", 1), `c.yaml:4:27: listen.udp[1]: 0.0.0.0:5060 is every address`},
+		{"twice", strings.Replace(smallest, "192.0.2.2", "192.0.2.1", 1), `c.yaml:4:27: listen.udp[1]: 192.0.2.1:5060 is there twice`},
+		{"multicast", strings.Replace(smallest, "192.0.2.2", "224.0.1.75", 1), `listen.udp[1]: 224.0.1.75:5060 is no address`},
+		{"advertise", smallest + "  advertise: {192.0.2.9: 203.0.113.1}\n", `listen.advertise.192.0.2.9: nothing listens on this address`},
+		{"family", smallest + "  advertise: {192.0.2.1: \"2001:db8::1\"}\n", `listen.advertise.192.0.2.1: 2001:db8::1 cannot stand for`},
+		{"state_dir", smallest + "state_dir: here\n", `c.yaml:6:12: state_dir: "here": must be an absolute path`},
+		{"long socket", smallest + "state_dir: /" + strings.Repeat("x", 100) + "\n", `c.yaml: media.socket: "/xxx`},
+		{"ports", smallest + "media: {ports: 100-200}\n", `c.yaml:6:16: media.ports: 100-200: must begin at 1024`},
+		{"few ports", smallest + "media: {ports: 2000-2002}\n", `media.ports: 2000-2002: `},
+		{"algorithm", smallest + "digest: {algorithm: sha}\n", `digest.algorithm: "sha": must be one of md5, sha-256`},
+		{"expires", smallest + "registrar: {max_expires: 10m}\n", `registrar.default_expires: 1h0m0s: must be 1s to 10m0s`},
+		{"negative", smallest + "media: {timeout: -5s}\n", `media.timeout: -5s: must be 1s to 24h0m0s`},
+		{"user", smallest + "users:\n  - {name: \"40 01\"}\n", `c.yaml:7:6: users[0]: `},
+		{"user twice", smallest + "users:\n  - {name: 4001}\n  - {name: 4001}\n", `c.yaml:8:12: users[1].name: "4001" is users[0] already`},
+		{"password", smallest + "users:\n  - {name: 4001, password: 4001}\n", `users[0]: set password`},
+		{"number", smallest + "numbers: [4x1]\n", `c.yaml:6:11: numbers[0]: "4x1": digits, and an x`},
+		{"workers", smallest + "workers: 128\n", `workers: 128: must be 0 to 127`},
+		{"realm", smallest + "realm: 'a:b'\n", `realm: "a:b": must be`},
+		{"trace", smallest + "trace: {bytes: 1B}\n", `trace.bytes: 1B: must be`},
+		{"typo", smallest + "registar: {}\n", `c.yaml:6:1: unknown key "registar"; did you mean "registrar"?`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := configfile.Parse[Config]("c.yaml", []byte(tt.text))
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "secret") {
+				t.Errorf("password in %v", err)
+			}
+		})
+	}
+}
+
+func TestDefaultsAreKept(t *testing.T) {
+	t.Parallel()
+	c := parse(t, smallest+"timers: {t1: 100ms}\n")
+	again := c
+	again.EnsureDefaults()
+	if again.Timers != c.Timers || c.Timers.T1 != 100*time.Millisecond || c.Timers.NoAnswer != 2*time.Minute {
+		t.Errorf("%+v, then %+v", c.Timers, again.Timers)
+	}
+}
