@@ -19,7 +19,7 @@ func (c *Config) EnsureDefaults() {
 	fill(&c.StateDir, "/var/lib/lmss")
 	fill(&c.StopTimeout, 10*time.Second)
 	c.Media.ensureDefaults(c.StateDir, c.Listen)
-	c.Store.Enabled.Default(configfile.On)
+	c.Store.Enabled = c.Store.Enabled.Or(configfile.On)
 	fill(&c.Store.Reserve, 32<<20)
 	fill(&c.Store.AnswerWait, 250*time.Millisecond)
 	fill(&c.Digest.Algorithm, "md5")
@@ -33,7 +33,7 @@ func (c *Config) EnsureDefaults() {
 }
 
 func (m *Media) ensureDefaults(stateDir string, listen Listen) {
-	m.Anchor.Default(configfile.On)
+	m.Anchor = m.Anchor.Or(configfile.On)
 	fill(&m.Ports, configfile.PortRange{Low: 16384, High: 32766})
 	fill(&m.Timeout, 5*time.Minute)
 	fill(&m.Socket, filepath.Join(stateDir, "media.sock"))

@@ -55,7 +55,7 @@ func TestSampleShowsTheDefaults(t *testing.T) {
 
 // leaves gives the text of each value that is not a group of keys.
 func leaves(v reflect.Value, key string) map[string]string {
-	_, text := reflect.New(v.Type()).Interface().(encoding.TextUnmarshaler)
+	_, text := reflect.TypeAssert[encoding.TextUnmarshaler](reflect.New(v.Type()))
 	if v.Kind() != reflect.Struct || text {
 		return map[string]string{key: fmt.Sprint(v.Interface())}
 	}

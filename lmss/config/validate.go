@@ -81,7 +81,7 @@ func (c *complaints) listeners(key string, addrs []netip.AddrPort) {
 	}
 }
 
-func (m Media) validate(wrong *complaints) {
+func (m *Media) validate(wrong *complaints) {
 	for i, a := range m.Addresses {
 		if !isUnicast(a) {
 			wrong.add(fmt.Sprintf("media.addresses[%d]", i), "%s is no address of one machine; name each", a)

@@ -42,7 +42,7 @@ func (s *sample) EnsureDefaults() {
 	if s.Limit == 0 {
 		s.Limit = 7
 	}
-	s.Anchor.Default(On)
+	s.Anchor = s.Anchor.Or(On)
 }
 
 func (s *sample) Validate() error {

@@ -177,7 +177,7 @@ func setScalar(dst reflect.Value, text string) error {
 	if !isScalar(dst.Type()) {
 		return fmt.Errorf("%q: %s is wanted here", text, wanted(dst.Type()))
 	}
-	if u, ok := dst.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](dst.Addr()); ok {
 		if err := u.UnmarshalText([]byte(text)); err != nil {
 			return explain(dst.Type(), text, err)
 		}

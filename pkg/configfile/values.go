@@ -1,6 +1,7 @@
 package configfile
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -113,12 +114,8 @@ func (t *Toggle) UnmarshalText(text []byte) error {
 // On says whether the switch is on. One that is unset is not.
 func (t Toggle) On() bool { return t == On }
 
-// Default sets a switch that is unset.
-func (t *Toggle) Default(on Toggle) {
-	if *t == Unset {
-		*t = on
-	}
-}
+// Or is the switch or, where it is unset, the default.
+func (t Toggle) Or(unset Toggle) Toggle { return cmp.Or(t, unset) }
 
 // String is the switch as UnmarshalText reads it.
 func (t Toggle) String() string { return strconv.FormatBool(t == On) }

@@ -78,5 +78,5 @@ func (e Event) log(logger *slog.Logger) {
 	if e.Delay != 0 {
 		attrs = append(attrs, slog.Duration("restart_in", e.Delay))
 	}
-	logger.LogAttrs(context.Background(), level, e.Kind.String(), attrs...)
+	logger.LogAttrs(context.Background(), level, e.Kind.String(), attrs...) //nolint:sloglint // the words are constants, one for each kind
 }

@@ -53,10 +53,10 @@ func (k *keeper) live() (again bool, err error) {
 	if k.stopping() {
 		return false, nil
 	}
-	p, err := k.spawn()
-	if err != nil {
+	p, failure := k.spawn()
+	if failure != nil {
 		delay := k.delays.after(0)
-		k.post(Event{Kind: StartFailed, Err: err, Delay: delay})
+		k.post(Event{Kind: StartFailed, Err: failure, Delay: delay})
 		return k.pause(delay), nil
 	}
 	k.post(Event{Kind: Started, PID: p.pid})

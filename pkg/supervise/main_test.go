@@ -129,7 +129,7 @@ func playSupervisor() int {
 		},
 		Hurry: hurry,
 		OnEvent: func(e Event) {
-			fmt.Println(strings.ReplaceAll(e.Kind.String(), " ", "-"), e.Child, e.PID)
+			fmt.Fprintln(os.Stdout, strings.ReplaceAll(e.Kind.String(), " ", "-"), e.Child, e.PID)
 		},
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -188,9 +189,9 @@ func stopInOrder(ctx context.Context, hurry <-chan struct{}, keepers []*keeper) 
 	case <-hurry:
 	}
 	var errs []error
-	for i := len(keepers) - 1; i >= 0; i-- {
-		close(keepers[i].stop)
-		errs = append(errs, <-keepers[i].done)
+	for _, k := range slices.Backward(keepers) {
+		close(k.stop)
+		errs = append(errs, <-k.done)
 	}
 	return errors.Join(errs...)
 }
