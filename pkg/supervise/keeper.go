@@ -55,13 +55,17 @@ func (k *keeper) live() (again bool, err error) {
 	}
 	p, failure := k.spawn()
 	if failure != nil {
-		delay := k.delays.after(0)
-		k.post(Event{Kind: StartFailed, Err: failure, Delay: delay})
-		return k.pause(delay), nil
+		return k.notStarted(failure), nil
 	}
 	k.post(Event{Kind: Started, PID: p.pid})
 	err = k.watch(p)
 	return k.bury(p), err
+}
+
+func (k *keeper) notStarted(cause error) (again bool) {
+	delay := k.delays.after(0)
+	k.post(Event{Kind: StartFailed, Err: cause, Delay: delay})
+	return k.pause(delay)
 }
 
 // watch sees a process through to its end. The error is errKilled when the process had to be killed while stopping.
