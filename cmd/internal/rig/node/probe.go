@@ -1,0 +1,112 @@
+package node
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"math/big"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/mss-federation/mss/cmd/internal/rig/sipmsg"
+)
+
+const probeWait = 50 * time.Millisecond
+
+// NewAddress is a random address in 127.64.0.0/10, so that nodes of tests that run side by side do not meet. The whole
+// of 127.0.0.0/8 is loopback on Linux.
+func NewAddress() netip.Addr {
+	// crypto/rand never fails on the systems that Go supports.
+	v, _ := rand.Int(rand.Reader, big.NewInt(64*256*250))
+	n := int(v.Int64())
+	return netip.AddrFrom4([4]byte{127, byte(64 + n/250/256), byte(n / 250), byte(2 + n%250)})
+}
+
+// freePorts finds a UDP and a TCP port that are free on addr now.
+func freePorts(addr netip.Addr) (udp, tcp netip.AddrPort, err error) {
+	u, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, 0)))
+	if err != nil {
+		return udp, tcp, fmt.Errorf("find a free port: %w", err)
+	}
+	defer u.Close()
+	t, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr, 0)))
+	if err != nil {
+		return udp, tcp, fmt.Errorf("find a free port: %w", err)
+	}
+	defer t.Close()
+	return portOf(u.LocalAddr()), portOf(t.Addr()), nil
+}
+
+func portOf(a net.Addr) netip.AddrPort {
+	p, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return p
+}
+
+// options is a question that every SIP server answers.
+func options(transport string, from, to netip.AddrPort) []byte {
+	req := &sipmsg.Message{Method: "OPTIONS", URI: "sip:" + to.String()}
+	req.Add("Via", "SIP/2.0/"+transport+" "+from.String()+";branch=z9hG4bK"+rand.Text()+";rport")
+	req.Add("Max-Forwards", "70")
+	req.Add("From", "<sip:probe@"+from.Addr().String()+">;tag="+rand.Text())
+	req.Add("To", "<sip:"+to.String()+">")
+	req.Add("Call-ID", rand.Text())
+	req.Add("CSeq", "1 OPTIONS")
+	return req.Bytes()
+}
+
+// probeUDP asks until there is an answer, whatever it says.
+func probeUDP(ctx context.Context, to netip.AddrPort) error {
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(to.Addr(), 0)))
+	if err != nil {
+		return fmt.Errorf("probe: %w", err)
+	}
+	defer conn.Close()
+	buf := make([]byte, 65535)
+	for ctx.Err() == nil {
+		if _, err := conn.WriteToUDPAddrPort(options("UDP", portOf(conn.LocalAddr()), to), to); err != nil {
+			return fmt.Errorf("probe %v: %w", to, err)
+		}
+		if err := conn.SetReadDeadline(time.Now().Add(probeWait)); err != nil {
+			return fmt.Errorf("probe %v: %w", to, err)
+		}
+		if n, _, err := conn.ReadFromUDPAddrPort(buf); err == nil && strings.HasPrefix(string(buf[:n]), sipmsg.Version) {
+			return nil
+		}
+	}
+	return fmt.Errorf("no answer over UDP from %v: %w", to, ctx.Err())
+}
+
+// probeTCP connects and asks until there is an answer.
+func probeTCP(ctx context.Context, to netip.AddrPort) error {
+	for ctx.Err() == nil {
+		if askTCP(ctx, to) == nil {
+			return nil
+		}
+		if err := pause(ctx); err != nil {
+			break
+		}
+	}
+	return fmt.Errorf("no answer over TCP from %v: %w", to, ctx.Err())
+}
+
+func askTCP(ctx context.Context, to netip.AddrPort) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", to.String())
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(10 * probeWait)); err != nil {
+		return fmt.Errorf("set deadline: %w", err)
+	}
+	if _, err := conn.Write(options("TCP", portOf(conn.LocalAddr()), to)); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	_, err = sipmsg.ReadFrom(bufio.NewReader(conn))
+	return err
+}

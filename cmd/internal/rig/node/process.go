@@ -1,0 +1,247 @@
+package node
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// The node's processes, by their subcommand.
+const (
+	Supervisor = "run"
+	Signal     = "signal"
+	Media      = "media"
+)
+
+// PID is the process of that role that runs now; 0 if there is none.
+func (n *Node) PID(role string) int {
+	n.mu.Lock()
+	cmd, exited := n.cmd, n.exited
+	n.mu.Unlock()
+	select {
+	case <-exited:
+		return 0
+	default:
+	}
+	if role == Supervisor {
+		return cmd.Process.Pid
+	}
+	for _, pid := range children(cmd.Process.Pid) {
+		if args := arguments(pid); len(args) > 1 && args[1] == role {
+			return pid
+		}
+	}
+	return 0
+}
+
+// children are the living children of a process.
+func children(parent int) []int {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	var out []int
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err == nil && parentOf(pid) == parent {
+			out = append(out, pid)
+		}
+	}
+	return out
+}
+
+// parentOf is 0 for a process that is gone or a zombie.
+func parentOf(pid int) int {
+	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(data), ") ") // the name in brackets may hold anything but this
+	f := strings.Fields(rest)
+	if len(f) < 2 || f[0] == "Z" || f[0] == "X" {
+		return 0
+	}
+	ppid, err := strconv.Atoi(f[1])
+	if err != nil {
+		return 0
+	}
+	return ppid
+}
+
+func arguments(pid int) []string {
+	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+	if err != nil {
+		return nil
+	}
+	return strings.Split(strings.TrimRight(string(data), "\x00"), "\x00")
+}
+
+// note remembers the processes that belong to the node now.
+func (n *Node) note() {
+	n.mu.Lock()
+	cmd := n.cmd
+	n.mu.Unlock()
+	pids := children(cmd.Process.Pid)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, pid := range pids {
+		n.seen[pid] = true
+	}
+}
+
+// KillSignal ends the signalling process with SIGKILL and gives the moment.
+func (n *Node) KillSignal() (time.Time, error) { return n.kill(Signal) }
+
+// KillMedia ends the media process with SIGKILL and gives the moment.
+func (n *Node) KillMedia() (time.Time, error) { return n.kill(Media) }
+
+// KillSupervisor ends the supervisor with SIGKILL, gives the moment, and waits until it is gone. Its children are left
+// to notice by themselves.
+func (n *Node) KillSupervisor() (time.Time, error) {
+	at, err := n.kill(Supervisor)
+	if err == nil {
+		<-n.exited
+	}
+	return at, err
+}
+
+func (n *Node) kill(role string) (time.Time, error) {
+	n.note()
+	pid := n.PID(role)
+	if pid == 0 {
+		return time.Time{}, fmt.Errorf("kill: no process %s", role)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return time.Time{}, fmt.Errorf("kill %s: %w", role, err)
+	}
+	return time.Now(), nil
+}
+
+// WaitRestarted waits until a process of that role runs that is not old, and gives its pid.
+func (n *Node) WaitRestarted(ctx context.Context, role string, old int) (int, error) {
+	for {
+		if pid := n.PID(role); pid != 0 && pid != old {
+			n.note()
+			return pid, nil
+		}
+		if err := pause(ctx); err != nil {
+			return 0, fmt.Errorf("process %s did not come back: %w", role, err)
+		}
+	}
+}
+
+func pause(ctx context.Context) error {
+	timer := time.NewTimer(pollEvery)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// Stop asks the node to stop, waits for it, and checks that nothing is left: no process, no socket on its address.
+// A node that is gone already is only checked.
+func (n *Node) Stop() error {
+	n.mu.Lock()
+	cmd, exited := n.cmd, n.exited
+	n.mu.Unlock()
+	if cmd == nil {
+		return nil
+	}
+	n.note()
+	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+	defer cancel()
+	select {
+	case <-exited:
+	default:
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return fmt.Errorf("stop node: %w", err)
+		}
+	}
+	select {
+	case <-exited:
+	case <-ctx.Done():
+		return errors.Join(fmt.Errorf("stop node: it did not end within %v", stopLimit), n.destroy())
+	}
+	return errors.Join(n.Gone(ctx), n.destroy())
+}
+
+// destroy kills whatever the node left behind, so that a failed test does not disturb the next.
+func (n *Node) destroy() error {
+	var errs []error
+	for _, pid := range n.alive() {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// alive are the node's processes that still run. A pid that another program got meanwhile does not count.
+func (n *Node) alive() []int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(n.seen)), func(pid int) bool {
+		args := arguments(pid)
+		return len(args) < 2 || filepath.Base(args[0]) != "lmss" && args[0] != "/proc/self/exe" || parentOf(pid) == 0
+	})
+}
+
+// Gone waits until none of the node's processes runs and no socket is bound to its address.
+func (n *Node) Gone(ctx context.Context) error {
+	for {
+		alive, bound := n.alive(), Bound(n.addr)
+		if len(alive) == 0 && len(bound) == 0 {
+			return nil
+		}
+		if err := pause(ctx); err != nil {
+			return fmt.Errorf("left behind: processes %v, sockets %v: %w", alive, bound, err)
+		}
+	}
+}
+
+// Bound are the UDP sockets and TCP listeners bound to an IPv4 address, by the kernel's tables.
+func Bound(addr netip.Addr) []string {
+	var out []string
+	for _, table := range []string{"udp", "tcp"} {
+		f, err := os.Open("/proc/net/" + table)
+		if err != nil {
+			continue
+		}
+		for lines := bufio.NewScanner(f); lines.Scan(); {
+			fields := strings.Fields(lines.Text())
+			if len(fields) < 4 || table == "tcp" && fields[3] != "0A" { // 0A: listening
+				continue
+			}
+			if a, ok := kernelAddress(fields[1]); ok && a.Addr() == addr {
+				out = append(out, table+" "+a.String())
+			}
+		}
+		_ = f.Close()
+	}
+	return out
+}
+
+// kernelAddress reads "0B00007F:13C4": an IPv4 address in host order (little endian here) and a port, in hexadecimal.
+func kernelAddress(text string) (netip.AddrPort, bool) {
+	host, port, ok := strings.Cut(text, ":")
+	v, err1 := strconv.ParseUint(host, 16, 32)
+	p, err2 := strconv.ParseUint(port, 16, 16)
+	if !ok || err1 != nil || err2 != nil {
+		return netip.AddrPort{}, false
+	}
+	a := netip.AddrFrom4([4]byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)})
+	return netip.AddrPortFrom(a, uint16(p)), true
+}
