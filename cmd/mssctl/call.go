@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+
+	lmssv1 "github.com/mss-federation/mss/proto/mss/lmss/v1"
+)
+
+func (a *app) callCommand() *cobra.Command {
+	return noun("call", "live and recent calls", a.callList(), a.callHangup(), a.callTrace())
+}
+
+func (a *app) callList() *cobra.Command {
+	return &cobra.Command{
+		Use:               "list [USER]",
+		Short:             "show the calls that are being set up or up",
+		Args:              atMost("USER"),
+		ValidArgsFunction: a.completeUsers,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			now := time.Now()
+			l := &list{noun: "calls", columns: []string{"ID", "PHASE", "CALLER", "CALLED", "CALLEE", "SETUP", "UP FOR", "FLAGS"}}
+			err := a.eachCall(cmd.Context(), first(args), func(c *lmssv1.Call) error {
+				object, err := objectJSON(c)
+				l.add(object, c.GetId(), c.GetPhase(), c.GetCaller(), c.GetCalled(), c.GetCallee(), clock(c.GetSetupAt()), since(c.GetAnswerAt(), now),
+					flagged(map[string]bool{"recovered": c.GetRecovered(), "unprotected": c.GetUnprotected(), "held": held(c)}))
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return a.print(l)
+		},
+	}
+}
+
+func held(c *lmssv1.Call) bool {
+	for _, leg := range c.GetLegs() {
+		if leg.GetHeld() {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *app) eachCall(ctx context.Context, user string, do func(*lmssv1.Call) error) error {
+	return a.with(ctx, "list calls", func(ctx context.Context, conn *grpc.ClientConn) error {
+		stream, err := lmssv1.NewCallsClient(conn).ListCalls(ctx, &lmssv1.ListCallsRequest{User: user})
+		return each(stream, err, func(m *lmssv1.ListCallsResponse) error { return do(m.GetCall()) })
+	})
+}
+
+func (a *app) callHangup() *cobra.Command {
+	return &cobra.Command{
+		Use:               "hangup ID",
+		Short:             "end a call for both parties",
+		Args:              exactly("ID"),
+		ValidArgsFunction: a.completeCalls,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd.Context(), "hang up call", func(ctx context.Context, conn *grpc.ClientConn) error {
+				m, err := lmssv1.NewCallsClient(conn).HangupCall(ctx, &lmssv1.HangupCallRequest{Id: args[0]})
+				if err != nil {
+					return err
+				}
+				return a.printObject(m, "call "+m.GetId()+" is being hung up\n")
+			})
+		},
+	}
+}
+
+// completeCalls offers the ids of live calls to the shell.
+func (a *app) completeCalls(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var ids []string
+	err := a.eachCall(cmd.Context(), "", func(c *lmssv1.Call) error {
+		ids = append(ids, cobra.CompletionWithDesc(c.GetId(), printable(c.GetCaller()+" to "+c.GetCalled())))
+		return nil
+	})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
+}

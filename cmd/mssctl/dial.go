@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/mss-federation/mss/pkg/fault"
+)
+
+// Where nodes put their admin sockets unless they are told otherwise.
+const (
+	socketVariable = "MSS_SOCKET"
+	runFolder      = "/run/mss"
+	stateFolder    = "/var/lib/lmss"
+)
+
+// dial connects to the node. Whoever dials closes. The socket is tried first, since what a socket's error
+// means to an operator is clearer than what grpc makes of it.
+func (a *app) dial(ctx context.Context) (*grpc.ClientConn, error) {
+	path, err := a.findSocket()
+	if err != nil {
+		return nil, err
+	}
+	var dialer net.Dialer
+	probe, err := dialer.DialContext(ctx, "unix", path)
+	if err != nil {
+		return nil, socketFault(path, err)
+	}
+	_ = probe.Close() // it has told what it should
+	return grpc.NewClient("passthrough:///node",
+		grpc.WithTransportCredentials(insecure.NewCredentials()), // the socket's file is the protection
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", path)
+		}))
+}
+
+// findSocket is the socket that was named, else the only one in the usual folders.
+func (a *app) findSocket() (string, error) {
+	if a.socket != "" {
+		return a.socket, nil
+	}
+	if path := a.env(socketVariable); path != "" {
+		return path, nil
+	}
+	return onlySocket(runFolder, stateFolder)
+}
+
+// onlySocket looks into folders for sockets of nodes.
+func onlySocket(folders ...string) (string, error) {
+	const op = "find the node's socket"
+	var found []string
+	for _, folder := range folders {
+		for _, pattern := range []string{"*.sock", "*/*.sock"} {
+			paths, err := filepath.Glob(filepath.Join(folder, pattern))
+			if err != nil {
+				return "", &fault.Error{Op: op, Kind: fault.Internal, Subject: folder, Err: err}
+			}
+			for _, path := range paths {
+				if strings.Contains(filepath.Base(path), "admin") {
+					found = append(found, path)
+				}
+			}
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", fault.New(op, fault.Unavailable, "", "there is none under "+strings.Join(folders, " or ")+
+			": start the node with `lmss run --config FILE`, or name its socket with --socket PATH or $"+socketVariable)
+	case 1:
+		return found[0], nil
+	}
+	return "", fault.New(op, fault.Invalid, "", "there are several ("+strings.Join(found, ", ")+"): choose one with --socket PATH or $"+socketVariable)
+}
+
+// socketFault says what a failure to connect means.
+func socketFault(path string, err error) error {
+	const op = "reach the node"
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fault.New(op, fault.Unavailable, path, "there is no such socket: start the node with `lmss run --config FILE`, or correct --socket or $"+socketVariable)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fault.New(op, fault.Unavailable, path, "nobody answers there: the node does not run, start it with `lmss run --config FILE`")
+	case errors.Is(err, fs.ErrPermission):
+		return fault.New(op, fault.Denied, path, "you may not: only the node's own user and root may, use sudo")
+	}
+	return &fault.Error{Op: op, Kind: fault.Unavailable, Subject: path, Err: err}
+}

@@ -1,0 +1,23 @@
+// Command mssctl is the operators' command line: mssctl NOUN VERB. It talks to the node on this machine
+// over its Unix socket, so that it works when every wire is cut. One noun is one file; exit codes are in
+// exit.go.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	a := &app{in: os.Stdin, out: os.Stdout, errOut: os.Stderr, env: os.Getenv}
+	err := a.run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mssctl: "+err.Error())
+	}
+	os.Exit(exitCode(err))
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+
+	lmssv1 "github.com/mss-federation/mss/proto/mss/lmss/v1"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "show the node: version, processes, how much there is of everything, what is wrong",
+		Args:  exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.with(cmd.Context(), "get status", func(ctx context.Context, conn *grpc.ClientConn) error {
+				m, err := lmssv1.NewNodeClient(conn).GetStatus(ctx, &lmssv1.GetStatusRequest{})
+				if err != nil {
+					return err
+				}
+				return a.printObject(m.GetStatus(), statusText(m.GetStatus()))
+			})
+		},
+	}
+}
+
+// statusText is one line a fact, the alarms last, where the eye ends.
+func statusText(s *lmssv1.Status) string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	line := func(name, value string) { writeRow(w, []string{name, value}) }
+	line("site", s.GetSite())
+	line("realm", s.GetRealm())
+	line("version", s.GetVersion()+" ("+s.GetCommit()+")")
+	line("up for", s.GetUptime().AsDuration().Round(time.Second).String())
+	line("processes", processesText(s.GetProcesses()))
+	line("listening", strings.Join(s.GetListeners(), ", "))
+	line("users", fmt.Sprint(s.GetUsers()))
+	line("registrations", fmt.Sprint(s.GetRegistrations()))
+	line("calls", fmt.Sprint(s.GetCalls()))
+	for _, c := range s.GetCounters() {
+		line(c.GetName(), fmt.Sprint(c.GetValue()))
+	}
+	for _, alarm := range s.GetAlarms() {
+		line("ALARM", alarm)
+	}
+	_ = w.Flush() // a strings.Builder takes everything
+	return b.String()
+}
+
+func processesText(list []*lmssv1.Process) string {
+	texts := make([]string, 0, len(list))
+	for _, p := range list {
+		if p.GetPid() == 0 {
+			texts = append(texts, p.GetName()+" not running")
+			continue
+		}
+		texts = append(texts, fmt.Sprintf("%s %d", p.GetName(), p.GetPid()))
+	}
+	return strings.Join(texts, ", ")
+}

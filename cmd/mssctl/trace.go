@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+
+	"github.com/mss-federation/mss/pkg/siptransport"
+	"github.com/mss-federation/mss/pkg/tracering"
+	lmssv1 "github.com/mss-federation/mss/proto/mss/lmss/v1"
+)
+
+func (a *app) callTrace() *cobra.Command {
+	var messages bool
+	cmd := &cobra.Command{
+		Use:   "trace ID",
+		Short: "show the SIP messages of a live or recent call as a ladder, without secrets",
+		Long: "Shows the SIP messages of a live or recent call, as far as the node still has them.\n" +
+			"ID is a call's id, a Call-ID of one of its legs, or its Session-ID.",
+		Args:              exactly("ID"),
+		ValidArgsFunction: a.completeCalls,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var entries []*lmssv1.TraceEntry
+			err := a.with(cmd.Context(), "trace call", func(ctx context.Context, conn *grpc.ClientConn) error {
+				stream, err := lmssv1.NewCallsClient(conn).TraceCall(ctx, &lmssv1.TraceCallRequest{Id: args[0]})
+				return each(stream, err, func(m *lmssv1.TraceCallResponse) error {
+					entries = append(entries, m.GetEntry())
+					return nil
+				})
+			})
+			if err != nil {
+				return err
+			}
+			if a.format != formatTable {
+				return a.printTrace(entries)
+			}
+			fmt.Fprint(a.out, ladderText(entries))
+			if messages {
+				fmt.Fprint(a.out, messagesText(entries))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&messages, "messages", false, "print the messages under the ladder")
+	return cmd
+}
+
+// ladderText draws the entries with the names that the node gave.
+func ladderText(entries []*lmssv1.TraceEntry) string {
+	names := map[netip.AddrPort]string{}
+	list := make([]tracering.Entry, 0, len(entries))
+	for _, m := range entries {
+		e := entryOf(m)
+		names[e.Flow.Local], names[e.Flow.Remote] = m.GetLocalName(), m.GetRemoteName()
+		list = append(list, e)
+	}
+	return tracering.Ladder(list, func(addr netip.AddrPort) string { return names[addr] })
+}
+
+// entryOf reads an entry. An address that is none stays the zero address: the ladder shows what there is.
+func entryOf(m *lmssv1.TraceEntry) tracering.Entry {
+	e := tracering.Entry{At: m.GetAt().AsTime().Local(), Out: m.GetOut(), CallID: m.GetCallId(), Message: m.GetMessage()}
+	e.Flow.ID = siptransport.FlowID(m.GetFlowId())
+	e.Flow.Local, _ = netip.ParseAddrPort(m.GetLocal())
+	e.Flow.Remote, _ = netip.ParseAddrPort(m.GetRemote())
+	return e
+}
+
+// messagesText prints each message under a line that says when and between whom.
+func messagesText(entries []*lmssv1.TraceEntry) string {
+	var b strings.Builder
+	for _, m := range entries {
+		from, to := m.GetLocal(), m.GetRemote()
+		if !m.GetOut() {
+			from, to = to, from
+		}
+		fmt.Fprintf(&b, "\n%s %s %s > %s\n", m.GetAt().AsTime().Local().Format("15:04:05.000000"), m.GetTransport(), from, to)
+		for line := range strings.Lines(string(m.GetMessage())) {
+			b.WriteString("  " + printable(strings.TrimRight(line, "\r\n")) + "\n")
+		}
+	}
+	return b.String()
+}
+
+// printTrace writes the entries for programs, the messages as text rather than base64.
+func (a *app) printTrace(entries []*lmssv1.TraceEntry) error {
+	type entry struct {
+		At         time.Time `json:"at"`
+		Out        bool      `json:"out"`
+		Transport  string    `json:"transport"`
+		Local      string    `json:"local"`
+		LocalName  string    `json:"local_name"`
+		Remote     string    `json:"remote"`
+		RemoteName string    `json:"remote_name"`
+		FlowID     uint64    `json:"flow_id"`
+		CallID     string    `json:"call_id"`
+		Message    string    `json:"message"`
+	}
+	list := make([]entry, 0, len(entries))
+	for _, m := range entries {
+		list = append(list, entry{
+			At: m.GetAt().AsTime(), Out: m.GetOut(), Transport: m.GetTransport(),
+			Local: m.GetLocal(), LocalName: m.GetLocalName(), Remote: m.GetRemote(), RemoteName: m.GetRemoteName(),
+			FlowID: m.GetFlowId(), CallID: m.GetCallId(), Message: string(m.GetMessage()),
+		})
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	return a.printJSON(text)
+}

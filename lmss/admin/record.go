@@ -1,0 +1,57 @@
+package admin
+
+import (
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/mss-federation/mss/lmss/cdr"
+	"github.com/mss-federation/mss/lmss/store"
+	lmssv1 "github.com/mss-federation/mss/proto/mss/lmss/v1"
+)
+
+// records serves mss.lmss.v1.Records.
+type records struct {
+	lmssv1.UnimplementedRecordsServer
+	server *Server
+}
+
+// ListRecords gives the records of ended calls, newest first.
+func (s *records) ListRecords(req *lmssv1.ListRecordsRequest, stream grpc.ServerStreamingServer[lmssv1.ListRecordsResponse]) error {
+	list, err := s.server.options.Records.QueryCDRs(store.RecordFilter{
+		Since: timeOf(req.GetSince()), Until: timeOf(req.GetUntil()), User: req.GetUser(), Limit: int(req.GetLimit()),
+	})
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		if err := stream.Send(&lmssv1.ListRecordsResponse{Record: recordMessage(&list[i])}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func recordMessage(r *cdr.Record) *lmssv1.Record {
+	m := &lmssv1.Record{
+		Id: string(r.ID), SessionId: wireText(string(r.SessionID)), CallId: wireText(r.CallID),
+		Caller: wireText(r.Caller), Called: wireText(r.Called), Callee: wireText(r.Callee),
+		Source: r.Source, Destination: r.Destination,
+		SetupAt: timeMessage(r.SetupAt), RingAt: timeMessage(r.RingAt),
+		AnswerAt: timeMessage(r.AnswerAt), EndAt: timeMessage(r.EndAt), Duration: durationpb.New(r.Duration()),
+		Status: uint32(r.Status), End: string(r.Termination.Class), Reason: wireText(r.Termination.Reason),
+		ReleasedBy: string(r.Termination.By), Recovered: r.Recovered, Unprotected: r.Unprotected,
+		CallerVoice: voiceMessage(r.CallerVoice), CalleeVoice: voiceMessage(r.CalleeVoice),
+	}
+	for _, id := range r.LegCallIDs {
+		m.LegCallIds = append(m.LegCallIds, wireText(id))
+	}
+	return m
+}
+
+// voiceMessage is absent for a leg without voice.
+func voiceMessage(v cdr.Voice) *lmssv1.Voice {
+	if v == (cdr.Voice{}) {
+		return nil
+	}
+	return &lmssv1.Voice{Sent: v.Sent, Received: v.Received, Lost: v.Lost, Jitter: durationpb.New(v.Jitter), Codec: wireText(v.Codec)}
+}
