@@ -141,8 +141,7 @@ func read(reply *dns.Msg, name string) answer {
 
 // lookupFault sorts a lookup's failure into what a caller can act on.
 func lookupFault(host string, err error) error {
-	var known *fault.Error
-	if errors.As(err, &known) {
+	if _, known := errors.AsType[*fault.Error](err); known {
 		return err
 	}
 	kind := fault.Unavailable

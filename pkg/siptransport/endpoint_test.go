@@ -95,7 +95,7 @@ type node struct {
 	end      func() error
 }
 
-func start(t testing.TB, opts siptransport.Options, addr netip.Addr) *node {
+func start(t *testing.T, opts siptransport.Options, addr netip.Addr) *node {
 	t.Helper()
 	n := &node{ear: newEar()}
 	opts.Receiver = n.ear
@@ -130,7 +130,7 @@ func start(t testing.TB, opts siptransport.Options, addr netip.Addr) *node {
 	return n
 }
 
-func loopback(t testing.TB) (a, b *node) {
+func loopback(t *testing.T) (a, b *node) {
 	t.Helper()
 	return start(t, siptransport.Options{}, netip.MustParseAddr("127.0.0.1")),
 		start(t, siptransport.Options{}, netip.MustParseAddr("127.0.0.2"))

@@ -42,9 +42,9 @@ func (s *stream) serve() {
 	s.write()
 	s.e.closed("connection", s.conn.Close())
 	reader.Wait()
-	cause := s.end()
+	s.end()
 	s.e.stats.open.Add(-1)
-	s.e.receiver.FlowClosed(s.flow, cause)
+	s.e.receiver.FlowClosed(s.flow, s.cause())
 }
 
 // shut begins the end: nothing more is queued or read, what is queued may still leave. The first cause
@@ -69,10 +69,10 @@ func (s *stream) shut(cause error) {
 }
 
 // end takes the connection off the books and fails what never left.
-func (s *stream) end() (cause error) {
+func (s *stream) end() {
 	s.e.forget(s)
+	cause := s.cause()
 	s.mu.Lock()
-	cause = s.ending
 	s.gone = true
 	if !s.dialled && !s.kept {
 		s.e.unkept.Add(-1)
@@ -82,7 +82,13 @@ func (s *stream) end() (cause error) {
 	for _, failed := range left {
 		failed(cause)
 	}
-	return cause
+}
+
+// cause is why the connection ends, nil while it does not.
+func (s *stream) cause() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ending
 }
 
 func (s *stream) keep(keep bool) {
@@ -121,6 +127,14 @@ func (s *stream) limitLocked() (time.Time, error) {
 	return s.active.Add(s.e.opts.IdleUnregistered), ErrIdle
 }
 
+// arm prepares a Read, unless the connection ends.
+func (s *stream) arm() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.armLocked()
+	return s.ending
+}
+
 // armLocked sets the deadline of the next or the current Read.
 func (s *stream) armLocked() {
 	if s.ending != nil || s.conn == nil {
@@ -149,12 +163,8 @@ func (s *stream) read() error {
 func (s *stream) awaitBytes(f *framer) error {
 	space := f.space()
 	for {
-		s.mu.Lock()
-		s.armLocked()
-		ending := s.ending
-		s.mu.Unlock()
-		if ending != nil {
-			return ending
+		if err := s.arm(); err != nil {
+			return err
 		}
 		n, err := s.conn.Read(space)
 		if n > 0 {

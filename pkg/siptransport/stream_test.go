@@ -62,6 +62,7 @@ func endsAt(t *testing.T, conn net.Conn, start time.Time) time.Duration {
 
 func TestSilentConnectionEnds(t *testing.T) {
 	bubble(t, siptransport.Options{}, func(t *testing.T, n *memnet.Net, a *node) {
+		t.Helper()
 		if got := endsAt(t, dial(t, n, addrB, a), time.Now()); got != 5*time.Second {
 			t.Errorf("ended after %v, want 5s", got)
 		}
@@ -74,6 +75,7 @@ func TestSilentConnectionEnds(t *testing.T) {
 
 func TestSlowMessageEnds(t *testing.T) {
 	bubble(t, siptransport.Options{}, func(t *testing.T, n *memnet.Net, a *node) {
+		t.Helper()
 		conn := dial(t, n, addrB, a)
 		write(t, conn, message("quick"))
 		flow := a.message(t, message("quick"))
@@ -93,6 +95,7 @@ func TestSlowMessageEnds(t *testing.T) {
 
 func TestIdleConnectionEndsUnlessKept(t *testing.T) {
 	bubble(t, siptransport.Options{}, func(t *testing.T, n *memnet.Net, a *node) {
+		t.Helper()
 		conn := dial(t, n, addrB, a)
 		write(t, conn, message("1"))
 		flow := a.message(t, message("1"))
@@ -132,6 +135,7 @@ func TestIdleConnectionEndsUnlessKept(t *testing.T) {
 
 func TestDialledConnectionOutlastsRinging(t *testing.T) {
 	bubble(t, siptransport.Options{}, func(t *testing.T, n *memnet.Net, a *node) {
+		t.Helper()
 		b := start(t, siptransport.Options{Network: n.Host(addrB)}, addrB)
 		begin := time.Now()
 		if err := a.Send(siptransport.Flow{Transport: siptransport.TCP, Remote: b.tcp}, []byte(message("x")), nil); err != nil {
@@ -148,6 +152,7 @@ func TestDialledConnectionOutlastsRinging(t *testing.T) {
 func TestConnectionsPerSourceAreBounded(t *testing.T) {
 	opts := siptransport.Options{MaxConnsPerIP: 3, MaxConnsPerPrivateIP: 5, MaxUnkept: 9}
 	bubble(t, opts, func(t *testing.T, n *memnet.Net, a *node) {
+		t.Helper()
 		admitted := func(from string, tries int) (conns []net.Conn) {
 			for range tries {
 				conn := dial(t, n, netip.MustParseAddr(from), a)
@@ -218,6 +223,7 @@ func TestDialFailureFailsWhatWaits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, siptransport.Options{}, func(t *testing.T, n *memnet.Net, a *node) {
+				t.Helper()
 				n.Host(addrB)
 				start, told := time.Now(), make(outcome, 10)
 				flow := siptransport.Flow{Transport: siptransport.TCP, Remote: tc.remote}
@@ -238,9 +244,8 @@ func TestDialFailureFailsWhatWaits(t *testing.T) {
 				if err := a.Send(flow, []byte("x"), told.failed); err != nil {
 					t.Fatal(err)
 				}
-				<-told // a new attempt was made
-				if s := a.Stats(); s.Dials != 2 || s.DialErrors != 2 {
-					t.Errorf("%+v", s)
+				if err, s := <-told, a.Stats(); err == nil || s.Dials != 2 || s.DialErrors != 2 {
+					t.Errorf("%v, %+v; want a new attempt", err, s)
 				}
 			})
 		})
@@ -274,6 +279,7 @@ func TestMessagesWaitForTheDialInOrder(t *testing.T) {
 // An accepted connection is answered on, but never chosen for requests to that address.
 func TestAcceptedConnectionIsNotDialledInto(t *testing.T) {
 	bubble(t, siptransport.Options{}, func(t *testing.T, n *memnet.Net, a *node) {
+		t.Helper()
 		conn := dial(t, n, addrB, a)
 		write(t, conn, message("in"))
 		flow := a.message(t, message("in"))
@@ -291,6 +297,7 @@ func TestAcceptedConnectionIsNotDialledInto(t *testing.T) {
 func TestQueueFull(t *testing.T) {
 	opts := siptransport.Options{WriteQueue: 10_000, WriteTimeout: 3 * time.Second}
 	bubble(t, opts, func(t *testing.T, n *memnet.Net, a *node) {
+		t.Helper()
 		conn := dial(t, n, addrB, a)
 		write(t, conn, message("hi"))
 		flow := a.message(t, message("hi"))
@@ -334,6 +341,7 @@ func TestQueueFull(t *testing.T) {
 
 func TestCloseLetsTheLastWordsLeave(t *testing.T) {
 	bubble(t, siptransport.Options{}, func(t *testing.T, n *memnet.Net, a *node) {
+		t.Helper()
 		conn := dial(t, n, addrB, a)
 		write(t, conn, message("hi"))
 		flow := a.message(t, message("hi"))
@@ -354,6 +362,7 @@ func TestCloseLetsTheLastWordsLeave(t *testing.T) {
 
 func TestBrokenFramingIsAnsweredThenClosed(t *testing.T) {
 	bubble(t, siptransport.Options{}, func(t *testing.T, n *memnet.Net, a *node) {
+		t.Helper()
 		a.refusing = func(flow siptransport.Flow) {
 			if err := a.Send(flow, []byte("SIP/2.0 400 Bad Request\r\n\r\n"), nil); err != nil {
 				t.Error(err)
@@ -376,6 +385,7 @@ func TestBrokenFramingIsAnsweredThenClosed(t *testing.T) {
 
 func TestRunEndsWhateverIsUnderWay(t *testing.T) {
 	bubble(t, siptransport.Options{}, func(t *testing.T, n *memnet.Net, a *node) {
+		t.Helper()
 		n.Host(addrB)
 		quiet, busy := dial(t, n, addrB, a), dial(t, n, addrB, a)
 		write(t, busy, message("hi"))
@@ -412,6 +422,7 @@ func TestRunEndsWhateverIsUnderWay(t *testing.T) {
 
 func TestDialsAreBounded(t *testing.T) {
 	bubble(t, siptransport.Options{MaxDialled: 2}, func(t *testing.T, n *memnet.Net, a *node) {
+		t.Helper()
 		for i := range 3 {
 			flow := siptransport.Flow{Transport: siptransport.TCP, Remote: netip.AddrPortFrom(nowhere.Addr(), uint16(6000+i))}
 			if err := a.Send(flow, []byte("x"), nil); errors.Is(err, siptransport.ErrTooMany) != (i == 2) {
@@ -436,6 +447,7 @@ func TestDialsAreBounded(t *testing.T) {
 // A peer that goes away while a call is set up: the dialled connection ends, the next request opens another.
 func TestDialledConnectionIsReplaced(t *testing.T) {
 	bubble(t, siptransport.Options{}, func(t *testing.T, n *memnet.Net, a *node) {
+		t.Helper()
 		b := start(t, siptransport.Options{Network: n.Host(addrB)}, addrB)
 		flow := siptransport.Flow{Transport: siptransport.TCP, Remote: b.tcp}
 		if err := a.Send(flow, []byte(message("1")), nil); err != nil {

@@ -14,16 +14,17 @@ type event struct {
 
 type events []event
 
-func (e events) Len() int { return len(e) }
+func (e *events) Len() int { return len(*e) }
 
-func (e events) Less(i, j int) bool {
-	if !e[i].due.Equal(e[j].due) {
-		return e[i].due.Before(e[j].due)
+func (e *events) Less(i, j int) bool {
+	a, b := &(*e)[i], &(*e)[j]
+	if !a.due.Equal(b.due) {
+		return a.due.Before(b.due)
 	}
-	return e[i].seq < e[j].seq
+	return a.seq < b.seq
 }
 
-func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *events) Swap(i, j int) { (*e)[i], (*e)[j] = (*e)[j], (*e)[i] }
 
 func (e *events) Push(x any) {
 	if ev, ok := x.(event); ok {

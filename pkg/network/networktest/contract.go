@@ -52,6 +52,7 @@ func Contract(t *testing.T, a, b Host) {
 }
 
 func datagrams(t *testing.T, a, b Host) {
+	t.Helper()
 	x, y := listenUDP(t, a), listenUDP(t, b)
 	toY, fromX := network.AddrPort(y.LocalAddr()), network.AddrPort(x.LocalAddr())
 	for _, size := range []int{1, 0, 1300, 60000} {
@@ -67,12 +68,14 @@ func datagrams(t *testing.T, a, b Host) {
 }
 
 func wildcard(t *testing.T, a, _ Host) {
+	t.Helper()
 	if conn, err := a.Network.ListenUDP(t.Context(), netip.AddrPortFrom(netip.IPv4Unspecified(), 0)); err == nil {
 		t.Fatalf("bound %v", conn.LocalAddr())
 	}
 }
 
 func inUse(t *testing.T, a, _ Host) {
+	t.Helper()
 	conn := listenUDP(t, a)
 	if _, err := a.Network.ListenUDP(t.Context(), network.AddrPort(conn.LocalAddr())); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("second socket: %v, want EADDRINUSE", err)
@@ -84,6 +87,7 @@ func inUse(t *testing.T, a, _ Host) {
 }
 
 func closeWakes(t *testing.T, a, _ Host) {
+	t.Helper()
 	conn := listenUDP(t, a)
 	ended := make(chan error, 1)
 	go func() {
@@ -103,6 +107,7 @@ func closeWakes(t *testing.T, a, _ Host) {
 }
 
 func tooLarge(t *testing.T, a, b Host) {
+	t.Helper()
 	x, y := listenUDP(t, a), listenUDP(t, b)
 	if _, err := x.WriteToUDPAddrPort(make([]byte, 70000), network.AddrPort(y.LocalAddr())); !errors.Is(err, syscall.EMSGSIZE) {
 		t.Errorf("%v, want EMSGSIZE", err)
@@ -110,6 +115,7 @@ func tooLarge(t *testing.T, a, b Host) {
 }
 
 func stream(t *testing.T, a, b Host) {
+	t.Helper()
 	client, server := connect(t, a, b)
 	if network.AddrPort(client.RemoteAddr()) != network.AddrPort(server.LocalAddr()) ||
 		network.AddrPort(server.RemoteAddr()) != network.AddrPort(client.LocalAddr()) {
@@ -134,6 +140,7 @@ func stream(t *testing.T, a, b Host) {
 }
 
 func dialFrom(t *testing.T, a, b Host) {
+	t.Helper()
 	ln := listenTCP(t, b)
 	conn, err := a.Network.DialTCP(t.Context(), netip.AddrPortFrom(a.Addr, 0), network.AddrPort(ln.Addr()))
 	if err != nil {
@@ -146,6 +153,7 @@ func dialFrom(t *testing.T, a, b Host) {
 }
 
 func refused(t *testing.T, a, b Host) {
+	t.Helper()
 	ln := listenTCP(t, b)
 	to := network.AddrPort(ln.Addr())
 	if err := ln.Close(); err != nil {
@@ -157,6 +165,7 @@ func refused(t *testing.T, a, b Host) {
 }
 
 func readDeadline(t *testing.T, a, b Host) {
+	t.Helper()
 	client, server := connect(t, a, b)
 	ended := make(chan error, 1)
 	go func() {
@@ -181,6 +190,7 @@ func readDeadline(t *testing.T, a, b Host) {
 }
 
 func writeDeadline(t *testing.T, a, b Host) {
+	t.Helper()
 	client, _ := connect(t, a, b)
 	if err := client.SetWriteDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
 		t.Fatal(err)
@@ -191,6 +201,7 @@ func writeDeadline(t *testing.T, a, b Host) {
 }
 
 func closeAccept(t *testing.T, a, _ Host) {
+	t.Helper()
 	ln := listenTCP(t, a)
 	ended := make(chan error, 1)
 	go func() {
@@ -206,6 +217,7 @@ func closeAccept(t *testing.T, a, _ Host) {
 }
 
 func contextEnded(t *testing.T, a, b Host) {
+	t.Helper()
 	ln := listenTCP(t, b)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -215,6 +227,7 @@ func contextEnded(t *testing.T, a, b Host) {
 }
 
 func route(t *testing.T, a, b Host) {
+	t.Helper()
 	got, err := a.Network.Route(b.Addr)
 	if err != nil || got.Is4() != b.Addr.Is4() || got.IsUnspecified() {
 		t.Errorf("route to %v from %v, %v", b.Addr, got, err)
