@@ -229,6 +229,32 @@ func TestTCPOverTheKernel(t *testing.T) {
 	}
 }
 
+// The kernel resets a connection that is closed with unread bytes; our last word must arrive all the same.
+func TestRefusalReachesAPeerThatGoesOnSending(t *testing.T) {
+	t.Parallel()
+	a, _ := loopback(t)
+	const answer = "SIP/2.0 400 Bad Request\r\n\r\n"
+	a.refusing = func(flow siptransport.Flow) {
+		if err := a.Send(flow, []byte(answer), nil); err != nil {
+			t.Error(err)
+		}
+	}
+	conn, err := network.System{}.DialTCP(t.Context(), netip.AddrPort{}, a.tcp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := "BYE sip:example.org SIP/2.0\r\n\r\n" + strings.Repeat("more ", 100_000)
+	if _, err := conn.Write([]byte(broken)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(conn); err != nil || string(got) != answer {
+		t.Errorf("%q, %v; want the answer", got, err)
+	}
+	if err := conn.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestSocketLostEndsRun(t *testing.T) {
 	t.Parallel()
 	conn, err := network.System{}.ListenUDP(t.Context(), netip.MustParseAddrPort("127.0.0.1:0"))

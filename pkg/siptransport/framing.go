@@ -1,19 +1,21 @@
 package siptransport
 
-import (
-	"bytes"
-	"errors"
-)
+import "bytes"
 
-// Why a stream cannot be cut into messages any more. Where two readers could disagree about a
-// message's end, an attacker can smuggle a second message inside the first: nothing is repaired here.
-var (
-	errHeadTooLarge = errors.New("headers too large")
-	errBodyTooLarge = errors.New("body too large")
-	errLineEnd      = errors.New("line not ended by CRLF")
-	errNoLength     = errors.New("no Content-Length")
-	errTwoLengths   = errors.New("more than one Content-Length")
-	errBadLength    = errors.New("Content-Length is not a number")
+// framingError is why a stream cannot be cut into messages any more. Where two readers could disagree
+// about a message's end, an attacker can smuggle a second message inside the first: nothing is repaired
+// here.
+type framingError string
+
+func (e framingError) Error() string { return string(e) }
+
+const (
+	errHeadTooLarge framingError = "headers too large"
+	errBodyTooLarge framingError = "body too large"
+	errLineEnd      framingError = "line not ended by CRLF"
+	errNoLength     framingError = "no Content-Length"
+	errTwoLengths   framingError = "more than one Content-Length"
+	errBadLength    framingError = "Content-Length is not a number"
 )
 
 const (

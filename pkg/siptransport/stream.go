@@ -3,6 +3,7 @@ package siptransport
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -40,11 +41,25 @@ func (s *stream) serve() {
 	var reader sync.WaitGroup
 	reader.Go(func() { s.shut(s.read()) })
 	s.write()
-	s.e.closed("connection", s.conn.Close())
 	reader.Wait()
+	s.hangUp()
 	s.end()
 	s.e.stats.open.Add(-1)
 	s.e.receiver.FlowClosed(s.flow, s.cause())
+}
+
+// hangUp closes the connection. The kernel answers what arrives at a closed connection with a reset, which
+// destroys what the peer has not read yet: an answer that was to be the last word. So where we end it,
+// the peer gets time to close first.
+func (s *stream) hangUp() {
+	cause := s.cause()
+	_, broken := errors.AsType[framingError](cause)
+	half, can := s.conn.(interface{ CloseWrite() error })
+	if can && (broken || errors.Is(cause, ErrClosedHere)) && half.CloseWrite() == nil {
+		_ = s.conn.SetReadDeadline(time.Now().Add(s.e.opts.Linger)) // see shut
+		_, _ = io.Copy(io.Discard, s.conn)                          // until the peer closes or the time is over
+	}
+	s.e.closed("connection", s.conn.Close())
 }
 
 // shut begins the end: nothing more is queued or read, what is queued may still leave. The first cause

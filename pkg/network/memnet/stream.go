@@ -92,6 +92,7 @@ type conn struct {
 	local, remote netip.AddrPort
 	in, out       *half
 	closed        bool
+	shut          bool // for writing
 	readBy        time.Time
 	writeBy       time.Time
 }
@@ -133,6 +134,8 @@ func (c *conn) Write(b []byte) (int, error) {
 		switch {
 		case c.closed:
 			return written, c.fail("write", net.ErrClosed)
+		case c.shut:
+			return written, c.fail("write", os.NewSyscallError("write", syscall.EPIPE))
 		case expired(c.writeBy):
 			return written, c.fail("write", os.ErrDeadlineExceeded)
 		case c.out.reset:
@@ -160,12 +163,31 @@ func (c *conn) Close() error {
 	return nil
 }
 
+// CloseWrite ends the direction to the peer, as that of *net.TCPConn does.
+func (c *conn) CloseWrite() error {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	if c.closed {
+		return c.fail("close", net.ErrClosed)
+	}
+	c.shutLocked()
+	return nil
+}
+
+func (c *conn) shutLocked() {
+	if !c.shut {
+		c.shut = true
+		c.out.sendLocked(segment{fin: true})
+		c.out.changed.Broadcast()
+	}
+}
+
 func (c *conn) closeLocked() {
 	c.closed = true
 	c.in.deaf = true
 	c.in.bytes -= len(c.in.arrived)
 	c.in.arrived = nil
-	c.out.sendLocked(segment{fin: true})
+	c.shutLocked()
 	c.in.changed.Broadcast()
 	c.out.changed.Broadcast()
 	if c.out.deaf { // both ends are closed

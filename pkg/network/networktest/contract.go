@@ -36,6 +36,7 @@ func Contract(t *testing.T, a, b Host) {
 		"close wakes the reader":       closeWakes,
 		"datagram too large":           tooLarge,
 		"stream both ways":             stream,
+		"half close":                   halfClose,
 		"dial from an address":         dialFrom,
 		"nobody listens":               refused,
 		"read deadline":                readDeadline,
@@ -136,6 +137,30 @@ func stream(t *testing.T, a, b Host) {
 	}
 	if _, err := client.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("read after close: %v, want net.ErrClosed", err)
+	}
+}
+
+func halfClose(t *testing.T, a, b Host) {
+	t.Helper()
+	client, server := connect(t, a, b)
+	half, ok := client.(interface{ CloseWrite() error })
+	if !ok {
+		t.Fatal("a stream cannot be closed one way")
+	}
+	if err := half.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(server); err != nil || len(got) > 0 {
+		t.Errorf("read %q, %v; want the end", got, err)
+	}
+	if _, err := server.Write([]byte("x")); err != nil {
+		t.Error(err)
+	}
+	if n, err := client.Read(make([]byte, 1)); n != 1 || err != nil {
+		t.Errorf("the other direction: %d, %v", n, err)
+	}
+	if _, err := client.Write([]byte("x")); !errors.Is(err, syscall.EPIPE) {
+		t.Errorf("write after the end: %v, want EPIPE", err)
 	}
 }
 
