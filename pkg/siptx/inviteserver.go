@@ -39,6 +39,8 @@ func stepInviteUnanswered(s state, e event, reliable bool) (state, action) {
 		return s, doStopRepeat | doSend
 	case evSuccess:
 		return stateAccepted, doArmRepeat | doArmExpire | doSend
+	case evForwarded: // a proxy's: the user agent beyond it repeats the 2xx
+		return stateAcked, doStopRepeat | doArmExpire | doSend
 	case evFailure:
 		if reliable { // timer G is for UDP alone
 			return stateCompleted, doStopRepeat | doArmExpire | doSend
@@ -57,6 +59,10 @@ func stepInviteAccepted(s state, e event) (state, action) {
 		return s, doDeliver
 	case evAcked:
 		return stateAcked, doStopRepeat
+	case evForwarded:
+		if s == stateAcked {
+			return s, doSend
+		}
 	case evRepeat:
 		if s == stateAccepted {
 			return s, doSend | doArmRepeat

@@ -39,6 +39,7 @@ const (
 	evProvisional                  // 101–199
 	evSuccess                      // 2xx
 	evFailure                      // 3xx–6xx
+	evForwarded                    // server: 2xx to INVITE that somebody else repeats
 	evRequest                      // server: the request again
 	evAck                          // server: an ACK that belongs to the transaction
 	evAcked                        // server: the user matched the ACK to the 2xx

@@ -172,8 +172,12 @@ func newRig(t *testing.T, o Options) *rig {
 
 // receive gives the stack a message and waits until it was handled.
 func (r *rig) receive(flow siptransport.Flow, msg string) {
-	r.stack.Receive(&siptransport.Inbound{Flow: flow, Data: []byte(msg)})
+	r.stack.Receive(inbound(flow, msg))
 	synctest.Wait()
+}
+
+func inbound(flow siptransport.Flow, msg string) *siptransport.Inbound {
+	return &siptransport.Inbound{Flow: flow, Data: []byte(msg)}
 }
 
 // on runs fn on the worker and waits for it.

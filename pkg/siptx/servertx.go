@@ -136,6 +136,21 @@ func (tx *ServerTx) Send(status int, msg []byte) {
 	tx.step(eventOf(status))
 }
 
+// Forward is Send for a proxy: a 2xx to INVITE is not repeated here, since the user agent that made it does
+// that, and more of them may follow, from it and from other forks (RFC 6026 §7.1).
+func (tx *ServerTx) Forward(status int, msg []byte) {
+	if tx.method != "INVITE" || status/100 != 2 {
+		tx.Send(status, msg)
+		return
+	}
+	if !tx.Pending() && tx.state != stateAcked {
+		return
+	}
+	tx.status, tx.last = status, msg
+	tx.step(evForwarded)
+	tx.last = nil
+}
+
 // SendStateless sends a final response once and forgets the transaction: a copy of the request is a new one.
 // It is for requests whose sender is not known, such as those that get a 401.
 func (tx *ServerTx) SendStateless(status int, msg []byte) {
@@ -212,7 +227,7 @@ func (tx *ServerTx) entered() {
 	switch tx.state {
 	case stateCompleted:
 		tx.head, tx.stamp, tx.user = nil, nil, nil
-	case stateAccepted:
+	case stateAccepted, stateAcked:
 		tx.head, tx.stamp = nil, nil
 	case stateConfirmed:
 		tx.last = nil

@@ -192,11 +192,13 @@ func (w *Worker) fire(t *Timer) {
 	t.user.OnTimer(t.id)
 }
 
+// newParser parses what users ask of nearly every message. The rest, Via and CSeq too, whose positions the
+// Head has, stays generic; the library parses it when its accessor is called.
 func newParser() *sip.Parser {
 	all := sip.DefaultHeadersParser()
 	slim := make(map[string]sip.HeaderParser)
 	for _, name := range []string{
-		"from", "f", "to", "t", "call-id", "i", "cseq", "contact", "m", "route", "record-route", "via", "v",
+		"from", "f", "to", "t", "call-id", "i", "contact", "m", "route", "record-route", "content-length", "l",
 	} {
 		slim[name] = all[name]
 	}
