@@ -290,10 +290,12 @@ func (e *Engine) Close(id, tag uint64) {
 		return
 	}
 	p.loop.post(func(now time.Time) {
-		p.loop.report(id, tag, true)
+		last := p.loop.count(id)
+		last.Final = true
 		if ep := p.loop.byID[id]; ep != nil {
 			p.loop.close(now, ep)
 		}
+		e.events.add(Event{Kind: EventReport, Endpoint: id, Tag: tag, Report: last})
 	})
 }
 
@@ -315,7 +317,9 @@ func (e *Engine) Report(id, tag uint64) {
 		e.events.add(Event{Kind: EventReport, Endpoint: id, Tag: tag, Report: Report{Endpoint: id}})
 		return
 	}
-	p.loop.post(func(time.Time) { p.loop.report(id, tag, false) })
+	p.loop.post(func(time.Time) {
+		e.events.add(Event{Kind: EventReport, Endpoint: id, Tag: tag, Report: p.loop.count(id)})
+	})
 }
 
 // Len is the number of endpoints.

@@ -64,9 +64,7 @@ func (e *events) want(yes bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.mu.wanted = yes
-	if !yes {
-		e.mu.list = nil
-	}
+	e.mu.list, e.mu.lost = nil, 0
 }
 
 func (e *events) take(spare []Event) (list []Event, lost uint64) {

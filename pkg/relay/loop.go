@@ -369,14 +369,14 @@ func join(a, b *endpoint) {
 	}
 }
 
-// report tells an endpoint's counts; of one that is not here, that it was not found.
-func (l *loop) report(id, tag uint64, final bool) {
+// count gives an endpoint's counts; of one that is not here, that it was not found.
+func (l *loop) count(id uint64) Report {
 	r := Report{}
 	if ep := l.byID[id]; ep != nil {
 		r = ep.flow.Report()
 	}
-	r.Endpoint, r.Final = id, final
-	l.events.add(Event{Kind: EventReport, Endpoint: id, Tag: tag, Report: r})
+	r.Endpoint = id
+	return r
 }
 
 // announce tells again what was learned.

@@ -855,6 +855,7 @@ type Event struct {
 	//	*Event_Silent
 	//	*Event_Report
 	//	*Event_Synced
+	//	*Event_Lost
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -942,6 +943,15 @@ func (x *Event) GetSynced() *Synced {
 	return nil
 }
 
+func (x *Event) GetLost() *Lost {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_Lost); ok {
+			return x.Lost
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -966,6 +976,10 @@ type Event_Synced struct {
 	Synced *Synced `protobuf:"bytes,5,opt,name=synced,proto3,oneof"`
 }
 
+type Event_Lost struct {
+	Lost *Lost `protobuf:"bytes,6,opt,name=lost,proto3,oneof"`
+}
+
 func (*Event_Result) isEvent_Kind() {}
 
 func (*Event_Learned) isEvent_Kind() {}
@@ -975,6 +989,8 @@ func (*Event_Silent) isEvent_Kind() {}
 func (*Event_Report) isEvent_Kind() {}
 
 func (*Event_Synced) isEvent_Kind() {}
+
+func (*Event_Lost) isEvent_Kind() {}
 
 // Result answers Open, and tells of any command that failed.
 type Result struct {
@@ -1048,6 +1064,59 @@ func (x *Result) GetFailure() *Failure {
 	return nil
 }
 
+// Lost tells that an endpoint is closed though nobody asked for it.
+type Lost struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Endpoint      uint64                 `protobuf:"varint,1,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	Failure       *Failure               `protobuf:"bytes,2,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lost) Reset() {
+	*x = Lost{}
+	mi := &file_mss_media_v1_media_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lost) ProtoMessage() {}
+
+func (x *Lost) ProtoReflect() protoreflect.Message {
+	mi := &file_mss_media_v1_media_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lost.ProtoReflect.Descriptor instead.
+func (*Lost) Descriptor() ([]byte, []int) {
+	return file_mss_media_v1_media_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Lost) GetEndpoint() uint64 {
+	if x != nil {
+		return x.Endpoint
+	}
+	return 0
+}
+
+func (x *Lost) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
 // Failure is why a command was not carried out.
 type Failure struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1060,7 +1129,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_mss_media_v1_media_proto_msgTypes[13]
+	mi := &file_mss_media_v1_media_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1072,7 +1141,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_mss_media_v1_media_proto_msgTypes[13]
+	mi := &file_mss_media_v1_media_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1085,7 +1154,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_mss_media_v1_media_proto_rawDescGZIP(), []int{13}
+	return file_mss_media_v1_media_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Failure) GetKind() uint32 {
@@ -1113,7 +1182,7 @@ type Learned struct {
 
 func (x *Learned) Reset() {
 	*x = Learned{}
-	mi := &file_mss_media_v1_media_proto_msgTypes[14]
+	mi := &file_mss_media_v1_media_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1194,7 @@ func (x *Learned) String() string {
 func (*Learned) ProtoMessage() {}
 
 func (x *Learned) ProtoReflect() protoreflect.Message {
-	mi := &file_mss_media_v1_media_proto_msgTypes[14]
+	mi := &file_mss_media_v1_media_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1207,7 @@ func (x *Learned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Learned.ProtoReflect.Descriptor instead.
 func (*Learned) Descriptor() ([]byte, []int) {
-	return file_mss_media_v1_media_proto_rawDescGZIP(), []int{14}
+	return file_mss_media_v1_media_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Learned) GetEndpoint() uint64 {
@@ -1166,7 +1235,7 @@ type Silent struct {
 
 func (x *Silent) Reset() {
 	*x = Silent{}
-	mi := &file_mss_media_v1_media_proto_msgTypes[15]
+	mi := &file_mss_media_v1_media_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1178,7 +1247,7 @@ func (x *Silent) String() string {
 func (*Silent) ProtoMessage() {}
 
 func (x *Silent) ProtoReflect() protoreflect.Message {
-	mi := &file_mss_media_v1_media_proto_msgTypes[15]
+	mi := &file_mss_media_v1_media_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1191,7 +1260,7 @@ func (x *Silent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Silent.ProtoReflect.Descriptor instead.
 func (*Silent) Descriptor() ([]byte, []int) {
-	return file_mss_media_v1_media_proto_rawDescGZIP(), []int{15}
+	return file_mss_media_v1_media_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Silent) GetEndpoint() uint64 {
@@ -1234,7 +1303,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_mss_media_v1_media_proto_msgTypes[16]
+	mi := &file_mss_media_v1_media_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +1315,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_mss_media_v1_media_proto_msgTypes[16]
+	mi := &file_mss_media_v1_media_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +1328,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_mss_media_v1_media_proto_rawDescGZIP(), []int{16}
+	return file_mss_media_v1_media_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Report) GetCommand() uint64 {
@@ -1385,7 +1454,7 @@ type Synced struct {
 
 func (x *Synced) Reset() {
 	*x = Synced{}
-	mi := &file_mss_media_v1_media_proto_msgTypes[17]
+	mi := &file_mss_media_v1_media_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1397,7 +1466,7 @@ func (x *Synced) String() string {
 func (*Synced) ProtoMessage() {}
 
 func (x *Synced) ProtoReflect() protoreflect.Message {
-	mi := &file_mss_media_v1_media_proto_msgTypes[17]
+	mi := &file_mss_media_v1_media_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1410,7 +1479,7 @@ func (x *Synced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Synced.ProtoReflect.Descriptor instead.
 func (*Synced) Descriptor() ([]byte, []int) {
-	return file_mss_media_v1_media_proto_rawDescGZIP(), []int{17}
+	return file_mss_media_v1_media_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Synced) GetCommand() uint64 {
@@ -1513,19 +1582,23 @@ const file_mss_media_v1_media_proto_rawDesc = "" +
 	"\bendpoint\x18\x01 \x01(\x04R\bendpoint\"9\n" +
 	"\n" +
 	"EventBatch\x12+\n" +
-	"\x06events\x18\x01 \x03(\v2\x13.mss.media.v1.EventR\x06events\"\x82\x02\n" +
+	"\x06events\x18\x01 \x03(\v2\x13.mss.media.v1.EventR\x06events\"\xac\x02\n" +
 	"\x05Event\x12.\n" +
 	"\x06result\x18\x01 \x01(\v2\x14.mss.media.v1.ResultH\x00R\x06result\x121\n" +
 	"\alearned\x18\x02 \x01(\v2\x15.mss.media.v1.LearnedH\x00R\alearned\x12.\n" +
 	"\x06silent\x18\x03 \x01(\v2\x14.mss.media.v1.SilentH\x00R\x06silent\x12.\n" +
 	"\x06report\x18\x04 \x01(\v2\x14.mss.media.v1.ReportH\x00R\x06report\x12.\n" +
-	"\x06synced\x18\x05 \x01(\v2\x14.mss.media.v1.SyncedH\x00R\x06syncedB\x06\n" +
+	"\x06synced\x18\x05 \x01(\v2\x14.mss.media.v1.SyncedH\x00R\x06synced\x12(\n" +
+	"\x04lost\x18\x06 \x01(\v2\x12.mss.media.v1.LostH\x00R\x04lostB\x06\n" +
 	"\x04kind\"\x83\x01\n" +
 	"\x06Result\x12\x18\n" +
 	"\acommand\x18\x01 \x01(\x04R\acommand\x12\x1a\n" +
 	"\bendpoint\x18\x02 \x01(\x04R\bendpoint\x12\x12\n" +
 	"\x04port\x18\x03 \x01(\rR\x04port\x12/\n" +
-	"\afailure\x18\x04 \x01(\v2\x15.mss.media.v1.FailureR\afailure\"1\n" +
+	"\afailure\x18\x04 \x01(\v2\x15.mss.media.v1.FailureR\afailure\"S\n" +
+	"\x04Lost\x12\x1a\n" +
+	"\bendpoint\x18\x01 \x01(\x04R\bendpoint\x12/\n" +
+	"\afailure\x18\x02 \x01(\v2\x15.mss.media.v1.FailureR\afailure\"1\n" +
 	"\aFailure\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\"T\n" +
@@ -1584,7 +1657,7 @@ func file_mss_media_v1_media_proto_rawDescGZIP() []byte {
 }
 
 var file_mss_media_v1_media_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mss_media_v1_media_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_mss_media_v1_media_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_mss_media_v1_media_proto_goTypes = []any{
 	(Learn)(0),           // 0: mss.media.v1.Learn
 	(*CommandBatch)(nil), // 1: mss.media.v1.CommandBatch
@@ -1600,13 +1673,14 @@ var file_mss_media_v1_media_proto_goTypes = []any{
 	(*EventBatch)(nil),   // 11: mss.media.v1.EventBatch
 	(*Event)(nil),        // 12: mss.media.v1.Event
 	(*Result)(nil),       // 13: mss.media.v1.Result
-	(*Failure)(nil),      // 14: mss.media.v1.Failure
-	(*Learned)(nil),      // 15: mss.media.v1.Learned
-	(*Silent)(nil),       // 16: mss.media.v1.Silent
-	(*Report)(nil),       // 17: mss.media.v1.Report
-	(*Synced)(nil),       // 18: mss.media.v1.Synced
-	nil,                  // 19: mss.media.v1.Aim.PayloadTypesEntry
-	nil,                  // 20: mss.media.v1.Report.DroppedEntry
+	(*Lost)(nil),         // 14: mss.media.v1.Lost
+	(*Failure)(nil),      // 15: mss.media.v1.Failure
+	(*Learned)(nil),      // 16: mss.media.v1.Learned
+	(*Silent)(nil),       // 17: mss.media.v1.Silent
+	(*Report)(nil),       // 18: mss.media.v1.Report
+	(*Synced)(nil),       // 19: mss.media.v1.Synced
+	nil,                  // 20: mss.media.v1.Aim.PayloadTypesEntry
+	nil,                  // 21: mss.media.v1.Report.DroppedEntry
 }
 var file_mss_media_v1_media_proto_depIdxs = []int32{
 	2,  // 0: mss.media.v1.CommandBatch.commands:type_name -> mss.media.v1.Command
@@ -1623,25 +1697,27 @@ var file_mss_media_v1_media_proto_depIdxs = []int32{
 	3,  // 11: mss.media.v1.Aim.rtp:type_name -> mss.media.v1.Address
 	3,  // 12: mss.media.v1.Aim.rtcp:type_name -> mss.media.v1.Address
 	0,  // 13: mss.media.v1.Aim.learn:type_name -> mss.media.v1.Learn
-	19, // 14: mss.media.v1.Aim.payload_types:type_name -> mss.media.v1.Aim.PayloadTypesEntry
+	20, // 14: mss.media.v1.Aim.payload_types:type_name -> mss.media.v1.Aim.PayloadTypesEntry
 	12, // 15: mss.media.v1.EventBatch.events:type_name -> mss.media.v1.Event
 	13, // 16: mss.media.v1.Event.result:type_name -> mss.media.v1.Result
-	15, // 17: mss.media.v1.Event.learned:type_name -> mss.media.v1.Learned
-	16, // 18: mss.media.v1.Event.silent:type_name -> mss.media.v1.Silent
-	17, // 19: mss.media.v1.Event.report:type_name -> mss.media.v1.Report
-	18, // 20: mss.media.v1.Event.synced:type_name -> mss.media.v1.Synced
-	14, // 21: mss.media.v1.Result.failure:type_name -> mss.media.v1.Failure
-	3,  // 22: mss.media.v1.Learned.remote:type_name -> mss.media.v1.Address
-	20, // 23: mss.media.v1.Report.dropped:type_name -> mss.media.v1.Report.DroppedEntry
-	3,  // 24: mss.media.v1.Report.source:type_name -> mss.media.v1.Address
-	13, // 25: mss.media.v1.Synced.endpoints:type_name -> mss.media.v1.Result
-	1,  // 26: mss.media.v1.Media.Control:input_type -> mss.media.v1.CommandBatch
-	11, // 27: mss.media.v1.Media.Control:output_type -> mss.media.v1.EventBatch
-	27, // [27:28] is the sub-list for method output_type
-	26, // [26:27] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	16, // 17: mss.media.v1.Event.learned:type_name -> mss.media.v1.Learned
+	17, // 18: mss.media.v1.Event.silent:type_name -> mss.media.v1.Silent
+	18, // 19: mss.media.v1.Event.report:type_name -> mss.media.v1.Report
+	19, // 20: mss.media.v1.Event.synced:type_name -> mss.media.v1.Synced
+	14, // 21: mss.media.v1.Event.lost:type_name -> mss.media.v1.Lost
+	15, // 22: mss.media.v1.Result.failure:type_name -> mss.media.v1.Failure
+	15, // 23: mss.media.v1.Lost.failure:type_name -> mss.media.v1.Failure
+	3,  // 24: mss.media.v1.Learned.remote:type_name -> mss.media.v1.Address
+	21, // 25: mss.media.v1.Report.dropped:type_name -> mss.media.v1.Report.DroppedEntry
+	3,  // 26: mss.media.v1.Report.source:type_name -> mss.media.v1.Address
+	13, // 27: mss.media.v1.Synced.endpoints:type_name -> mss.media.v1.Result
+	1,  // 28: mss.media.v1.Media.Control:input_type -> mss.media.v1.CommandBatch
+	11, // 29: mss.media.v1.Media.Control:output_type -> mss.media.v1.EventBatch
+	29, // [29:30] is the sub-list for method output_type
+	28, // [28:29] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_mss_media_v1_media_proto_init() }
@@ -1663,6 +1739,7 @@ func file_mss_media_v1_media_proto_init() {
 		(*Event_Silent)(nil),
 		(*Event_Report)(nil),
 		(*Event_Synced)(nil),
+		(*Event_Lost)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1670,7 +1747,7 @@ func file_mss_media_v1_media_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mss_media_v1_media_proto_rawDesc), len(file_mss_media_v1_media_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
