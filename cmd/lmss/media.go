@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mss-federation/mss/pkg/media"
+)
+
+func mediaCommand() *cobra.Command {
+	return childCommand("media", "Carry voice (started by lmss run)", runMedia)
+}
+
+func runMedia(ctx context.Context, c *child) error {
+	beatCtx, stop := context.WithCancel(ctx)
+	var beating sync.WaitGroup
+	beating.Go(func() { c.Beat(beatCtx, nil) })
+	defer beating.Wait()
+	defer stop()
+	return media.Serve(ctx, media.Options{
+		Socket:   c.config.Media.Socket,
+		PortLow:  int(c.config.Media.Ports.Low),
+		PortHigh: int(c.config.Media.Ports.High),
+		Ready:    c.Ready,
+		Logger:   c.logger,
+	})
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mss-federation/mss/cmd/internal/version"
+	"github.com/mss-federation/mss/lmss/config"
+	"github.com/mss-federation/mss/pkg/configfile"
+	"github.com/mss-federation/mss/pkg/fault"
+	"github.com/mss-federation/mss/pkg/supervise"
+)
+
+// inheritedPorts is how long the ports of a supervisor that was killed are waited for: its children end with it, but
+// not in the same instant.
+const inheritedPorts = 2 * time.Second
+
+func runCommand() *cobra.Command {
+	var path string
+	var checkOnly bool
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the server in the foreground; SIGTERM or Ctrl-C stops it, a second one at once",
+		Args:  usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if checkOnly {
+				return check(cmd, path)
+			}
+			return run(cmd, path)
+		},
+	}
+	configFlag(cmd, &path)
+	cmd.Flags().BoolVar(&checkOnly, "check", false, "only say whether the configuration is good")
+	return cmd
+}
+
+// run is the supervisor. It does what can fail for an operator's reasons before the first child starts.
+func run(cmd *cobra.Command, path string) error {
+	cfg, text, err := configfile.Load[config.Config](path)
+	if err != nil {
+		return exitError{exitConfig, err}
+	}
+	logger := newLogger(cmd.ErrOrStderr(), cfg.Log, "supervisor")
+	ctx, hurry, stop := supervise.Signals(cmd.Context())
+	defer stop()
+	lock, err := lockState(cfg.StateDir)
+	if err != nil {
+		return err
+	}
+	sockets, err := bindAll(ctx, cfg.Listen, lock, cmd.OutOrStdout(), logger)
+	if err == nil {
+		logger.Info("supervisor runs", "site", string(cfg.Site), "pid", os.Getpid(), "version", version.Version())
+		n := newNotices(children(&cfg, text, sockets), cmd.OutOrStdout(), logger)
+		defer context.AfterFunc(ctx, n.stopping)()
+		err = supervise.Run(ctx, supervise.Options{
+			Children: n.children,
+			DumpDir:  filepath.Join(cfg.StateDir, "dumps"),
+			Hurry:    hurry,
+			OnEvent:  n.event,
+			Logger:   logger,
+		})
+		logger.Info("supervisor ends")
+	}
+	return errors.Join(err, closeAll(sockets), lock.Release())
+}
+
+func lockState(dir string) (*supervise.Lock, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("state_dir: %w; make the directory, or name another one", err)
+	}
+	lock, err := supervise.LockDir(dir)
+	return lock, located(exitRunning, err, fault.Exists)
+}
+
+// bindAll makes the sockets, prints each and warns where the kernel gave less than was asked for. On an error it
+// returns those that it made.
+func bindAll(ctx context.Context, listen config.Listen, lock *supervise.Lock, out io.Writer, logger *slog.Logger) ([]*supervise.Socket, error) {
+	var patience time.Duration
+	if lock.Predecessor() != 0 {
+		logger.Warn("the last supervisor did not end in order", "pid", lock.Predecessor())
+		patience = inheritedPorts
+	}
+	var sockets []*supervise.Socket
+	for _, addr := range listen.UDP {
+		s, err := supervise.BindUDP(ctx, supervise.Bind{Name: "udp", Addr: addr, Patience: patience})
+		if err != nil {
+			return sockets, exitError{exitNoAddress, err}
+		}
+		if s.ReceiveBuffer < supervise.ReceiveBuffer {
+			logger.Warn("small receive buffer: requests may be lost while a process restarts; raise net.core.rmem_max",
+				"socket", s.String(), "bytes", s.ReceiveBuffer, "wanted", supervise.ReceiveBuffer)
+		}
+		sockets = append(sockets, s)
+	}
+	for _, addr := range listen.TCP {
+		s, err := supervise.ListenTCP(ctx, supervise.Bind{Name: "tcp", Addr: addr, Patience: patience})
+		if err != nil {
+			return sockets, exitError{exitNoAddress, err}
+		}
+		sockets = append(sockets, s)
+	}
+	for _, s := range sockets {
+		if _, err := fmt.Fprintln(out, "listening", s); err != nil {
+			logger.Warn("standard output is closed", "error", err)
+		}
+	}
+	return sockets, nil
+}
+
+func closeAll(sockets []*supervise.Socket) error {
+	var errs []error
+	for _, s := range sockets {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// children lists the processes in the order of their start: signal uses media and so stops before it.
+func children(cfg *config.Config, text []byte, sockets []*supervise.Socket) []supervise.Child {
+	signal := supervise.Child{
+		Name: "signal", Args: []string{"signal"}, Config: text, Sockets: sockets, StopTimeout: cfg.StopTimeout,
+	}
+	if !cfg.Media.Anchor.On() {
+		return []supervise.Child{signal}
+	}
+	media := supervise.Child{Name: "media", Args: []string{"media"}, Config: text, StopTimeout: cfg.StopTimeout}
+	return []supervise.Child{media, signal}
+}

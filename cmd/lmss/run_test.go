@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mss-federation/mss/cmd/internal/version"
+)
+
+func TestRunServesAndStops(t *testing.T) {
+	t.Parallel()
+	p := start(t, "run", "--config", office(t, ""))
+	out := p.see(p.stdout, "ready\n", 1)
+	if strings.Count(out, "listening udp 127.0.0.1:") != 1 || strings.Count(out, "listening tcp 127.0.0.1:") != 1 {
+		t.Errorf("printed %q", out)
+	}
+	media, signal := p.pids("media", 1)[0], p.pids("signal", 1)[0]
+	for pid, want := range map[int]string{media: "lmss-media", signal: "lmss-signal"} {
+		if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err != nil || strings.TrimSpace(string(comm)) != want {
+			t.Errorf("process %d is named %q, %v, want %s", pid, comm, err, want)
+		}
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	log := p.stderr.String()
+	if s, m := strings.Index(log, "child exited\" process=supervisor child=signal"), strings.Index(log, "child exited\" process=supervisor child=media"); s < 0 || m < s {
+		t.Error("signal has to stop first, then media")
+	}
+}
+
+// TestFileBrokenLaterDoesNotStopARestart kills the children after the file became unreadable.
+func TestFileBrokenLaterDoesNotStopARestart(t *testing.T) {
+	t.Parallel()
+	path := office(t, "")
+	p := start(t, "run", "--config", path)
+	p.see(p.stdout, "ready\n", 1)
+	if err := os.WriteFile(path, []byte("]broken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, child := range []string{"signal", "media"} {
+		if err := syscall.Kill(p.pids(child, 1)[0], syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		p.see(p.stderr, "msg=\"child ready\" process=supervisor child="+child, 2)
+		if pids := p.pids(child, 2); pids[0] == pids[1] {
+			t.Errorf("%s was not started again: %v", child, pids)
+		}
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestSecondInstanceIsRefused(t *testing.T) {
+	t.Parallel()
+	path := office(t, "")
+	first := start(t, "run", "--config", path)
+	first.see(first.stdout, "ready\n", 1)
+	second := start(t, "run", "--config", path)
+	if code := second.exit(); code != exitRunning {
+		t.Errorf("exit code %d, want %d", code, exitRunning)
+	}
+	if want := fmt.Sprintf("process %d runs on this state directory", first.cmd.Process.Pid); !strings.Contains(second.stderr.String(), want) {
+		t.Errorf("said %q, want %q", second.stderr, want)
+	}
+}
+
+func TestKilledSupervisor(t *testing.T) {
+	t.Parallel()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := office(t, fmt.Sprintf("listen: {udp: [%q]}\n", conn.LocalAddr()))
+	_ = conn.Close()
+	first := start(t, "run", "--config", path)
+	first.see(first.stdout, "ready\n", 1)
+	children := []int{first.pids("media", 1)[0], first.pids("signal", 1)[0]}
+
+	killed := time.Now()
+	if err := first.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	second := start(t, "run", "--config", path)
+	second.see(second.stdout, "ready\n", 1)
+	t.Logf("serves again %v after the kill", time.Since(killed))
+	for _, pid := range children {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if _, state, _ := strings.Cut(string(stat), ") "); err == nil && !strings.HasPrefix(state, "Z") {
+			t.Errorf("process %d is left behind: %s", pid, stat)
+		}
+	}
+	if !strings.Contains(second.stderr.String(), "did not end in order") {
+		t.Error("no word about the predecessor")
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	taken, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	missing := filepath.Join(t.TempDir(), "missing.yaml")
+	tests := []struct {
+		name string
+		args []string
+		code int
+		says []string
+	}{
+		{
+			"port in use",
+			[]string{"run", "--config", office(t, fmt.Sprintf("listen: {udp: [%q]}\n", taken.LocalAddr()))},
+			exitNoAddress,
+			[]string{taken.LocalAddr().String(), "address already in use", "ss -lunp"},
+		},
+		{
+			"address of others",
+			[]string{"run", "--config", office(t, "listen: {tcp: [\"192.0.2.1:5060\"]}\n")},
+			exitNoAddress,
+			[]string{"192.0.2.1:5060", "ip address"},
+		},
+		{"no file", []string{"run", "--config", missing}, exitConfig, []string{missing, "--config"}},
+		{"wrong key", []string{"run", "--check", "--config", office(t, "lisen: {}\n")}, exitConfig, []string{"lmss.yaml:4:1", `did you mean "listen"?`}},
+		{"wrong key", []string{"check", "--config", office(t, "lisen: {}\n")}, exitConfig, []string{"lmss.yaml:4:1"}},
+		{"wrong flag", []string{"run", "--confg", "x"}, exitUsage, []string{"--confg", "lmss run --help"}},
+		{"wrong command", []string{"rum"}, exitUsage, []string{"rum", "lmss --help"}},
+		{"argument", []string{"run", "x"}, exitUsage, []string{"lmss run --help"}},
+		{"child by hand", []string{"signal"}, exitUsage, []string{"started by \"lmss run\""}},
+	}
+	for _, tt := range tests {
+		p := start(t, tt.args...)
+		if code := p.exit(); code != tt.code {
+			t.Errorf("%s: exit code %d, want %d", tt.name, code, tt.code)
+		}
+		for _, want := range tt.says {
+			if !strings.Contains(p.stderr.String(), want) {
+				t.Errorf("%s: said %q, want %q", tt.name, p.stderr, want)
+			}
+		}
+	}
+}
+
+func TestCheckAndVersion(t *testing.T) {
+	t.Parallel()
+	var out, errs bytes.Buffer
+	path := office(t, "")
+	if code := execute(context.Background(), []string{"check", "--config", path}, &out, &errs); code != 0 || out.String() != path+": ok\n" {
+		t.Errorf("check: %d, %q, %q", code, out.String(), errs.String())
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(path), "state")); !os.IsNotExist(err) {
+		t.Errorf("check made the state directory: %v", err)
+	}
+	out.Reset()
+	if code := execute(context.Background(), []string{"--version"}, &out, &errs); code != 0 || !strings.Contains(out.String(), "protocol "+version.Protocol) {
+		t.Errorf("version: %d, %q", code, out.String())
+	}
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mss-federation/mss/lmss/signal"
+	"github.com/mss-federation/mss/pkg/network"
+)
+
+func signalCommand() *cobra.Command {
+	return childCommand("signal", "Decide about calls (started by lmss run)", runSignal)
+}
+
+func runSignal(ctx context.Context, c *child) error {
+	var sockets []network.PacketConn
+	for _, conn := range c.UDP("udp") {
+		sockets = append(sockets, conn)
+	}
+	return signal.Run(ctx, signal.Options{
+		Config: c.config,
+		UDP:    sockets,
+		TCP:    c.Listeners("tcp"),
+		Logger: c.logger,
+		Status: newStatus(),
+		Ready:  c.Ready,
+		Beat:   c.Beat,
+	})
+}
