@@ -1,0 +1,62 @@
+package call
+
+import (
+	"time"
+
+	"github.com/mss-federation/mss/pkg/federation"
+	"github.com/mss-federation/mss/pkg/siptx"
+)
+
+// EndNoted ends, after a restart, a call of which only a note is left: the caller gets its 480, the phones
+// that ring a CANCEL, the CDR its end. There is no transaction any more, so each message is simply sent a
+// few times, as an unanswered one would have been. It may be called from any goroutine.
+func (r *Runner) EndNoted(id string, n *Note) {
+	r.post(func() {
+		r.closeNoted(id, n)
+		if n.Ended == nil {
+			r.sendNoted(n, aftermathFirst)
+		}
+	})
+}
+
+// The gaps between the repeated messages: T1, doubled, three times.
+const (
+	aftermathFirst = 500 * time.Millisecond
+	aftermathLast  = 2 * time.Second
+)
+
+func (r *Runner) sendNoted(n *Note, gap time.Duration) {
+	if len(n.Refusal) > 0 && n.Caller.ID == 0 {
+		r.SendRaw(n.Caller, n.Refusal)
+	}
+	for _, ringing := range n.Ringing {
+		if cancel := siptx.CancelFor(ringing.Invite, nil); cancel != nil && ringing.Flow.ID == 0 {
+			r.SendRaw(ringing.Flow, cancel)
+		}
+	}
+	if gap <= aftermathLast {
+		r.After(gap, func() { r.sendNoted(n, 2*gap) })
+	}
+}
+
+func (r *Runner) closeNoted(id string, n *Note) {
+	record := n.CDR
+	record.Recovered = true
+	record.EndAt = r.Now()
+	record.Termination = federation.Termination{Class: federation.Failed, Reason: "restarted", By: federation.BySystem}
+	record.Status = 480
+	if n.Ended != nil {
+		record.EndAt, record.Termination, record.Status = n.At, *n.Ended, n.CDR.Status
+	}
+	r.deps.Ended(record)
+	done := func(err error) {
+		if err != nil {
+			r.deps.Logger.Error("cdr not stored", "call", id, "err", err)
+			return
+		}
+		r.DropNote(id)
+	}
+	if err := r.deps.Store.CloseCall(id, record, done); err != nil {
+		done(err)
+	}
+}

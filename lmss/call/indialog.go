@@ -1,0 +1,200 @@
+package call
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mss-federation/mss/pkg/federation"
+	"github.com/mss-federation/mss/pkg/sipheader"
+	"github.com/mss-federation/mss/pkg/siptx"
+)
+
+// zeroTime marks what did not happen.
+var zeroTime time.Time
+
+// inDialog takes a request of the peer inside the dialog, ACK and CANCEL apart.
+func (l *Leg) inDialog(tx *siptx.ServerTx, req *siptx.Request) {
+	l.flowSeen(req)
+	if req.Head.CSeq <= l.remoteSeq {
+		if req.Head.Method == "BYE" {
+			l.respond(tx, 200, "OK", nil, nil) // the call is ending or ended: say yes
+			return
+		}
+		// RFC 3261 §12.2.2: lower than the last one is out of order.
+		l.respond(tx, 500, "CSeq Out Of Order", nil, nil)
+		return
+	}
+	l.remoteSeq = req.Head.CSeq
+	if l.awaitACK && l.call.phase == Up && req.Head.Method != "INVITE" {
+		// A later request means that the peer had our 2xx: its ACK was lost (sip-rules §3).
+		if !l.offerless {
+			l.confirmAck()
+		}
+	}
+	switch req.Head.Method {
+	case "BYE":
+		l.onBye(tx)
+	case "INVITE":
+		l.onReinvite(tx, req)
+	case "INFO":
+		l.passInfo(tx, req)
+	case "OPTIONS":
+		l.respond(tx, 200, "OK", capabilities, nil)
+	default:
+		l.respond(tx, 405, "Method Not Allowed", []field{{"Allow", Allow}}, nil)
+	}
+}
+
+// capabilities answer an OPTIONS inside a dialog (RFC 3261 §11.2).
+var capabilities = []field{{"Allow", Allow}, {"Accept", "application/sdp"}}
+
+// flowSeen follows the peer to a new connection or source, which ingress has authenticated.
+func (l *Leg) flowSeen(req *siptx.Request) {
+	if l.flow != req.Flow {
+		l.flow = req.Flow
+	}
+	if l.stale {
+		l.back()
+	}
+}
+
+// passInfo passes an INFO to the other leg and its answer back.
+func (l *Leg) passInfo(tx *siptx.ServerTx, req *siptx.Request) {
+	far := l.call.other(l)
+	if l.call.phase != Up || far == nil {
+		l.respond(tx, 481, "Call/Transaction Does Not Exist", nil, nil)
+		return
+	}
+	fields := passed(req.Headers(), passRequest)
+	kind := strings.Clone(contentType(req.Head.ContentType.Of(req.Raw)))
+	body := append([]byte(nil), req.Body()...)
+	hops := req.Head.MaxForwards - 1
+	if req.Head.MaxForwards < 0 {
+		hops = maxForwards
+	}
+	if hops < 0 {
+		l.respond(tx, 483, "Too Many Hops", nil, nil)
+		return
+	}
+	far.request("INFO", func(seq uint32, branch siptx.Branch) []byte {
+		msg := far.appendRequest(make([]byte, 0, 800+len(body)), "INFO", seq, branch, hops)
+		msg = appendFields(msg, fields)
+		return sipheader.Body(msg, kind, body)
+	}, &passing{from: l, tx: tx})
+}
+
+// passing carries the answer to a passed-on request back to who asked.
+type passing struct {
+	from *Leg
+	tx   *siptx.ServerTx
+}
+
+func (p *passing) OnResponse(_ *siptx.ClientTx, res *siptx.Response) {
+	status := res.Head.Status
+	switch {
+	case status < 200:
+		return
+	case status == 503:
+		p.from.respond(p.tx, 500, "Server Internal Error", nil, nil)
+	case status == 401 || status == 407:
+		p.from.respond(p.tx, 403, "Forbidden", nil, nil)
+	default:
+		p.from.respond(p.tx, status, siptx.Reason(status), passed(res.Headers(), passResponse), nil)
+	}
+}
+
+// OnTimeout: a 408 to a non-INVITE helps nobody (RFC 4320 §4.2); the asker's own timer ends it.
+func (p *passing) OnTimeout(*siptx.ClientTx) {}
+
+func (p *passing) OnSendError(*siptx.ClientTx, error) {
+	p.from.respond(p.tx, 480, "Temporarily Unavailable", nil, nil)
+}
+
+// request sends a request in the leg's dialog with the next CSeq, or keeps it until the phone, whose
+// connection is gone, is back.
+func (l *Leg) request(method string, write func(seq uint32, branch siptx.Branch) []byte, user siptx.ClientUser) {
+	send := func() {
+		l.localSeq++
+		branch := l.call.env.NewBranch()
+		tx := l.call.env.SendRequest(l.flow, method, branch, write(l.localSeq, branch), user)
+		if keeper, ok := user.(interface{ sent(*siptx.ClientTx) }); ok {
+			keeper.sent(tx)
+		}
+	}
+	if !l.stale {
+		send()
+		return
+	}
+	l.waiting = append(l.waiting, send)
+	l.waitForPhone()
+}
+
+// flowClosed tells that a connection ended; requests towards its phone now wait for the phone.
+func (l *Leg) flowClosed() {
+	l.stale = true
+	if l.state == legEnding && l.waiting == nil {
+		l.gone() // the BYE's answer cannot come any more; the phone knows or is off
+	}
+}
+
+// reconnectStep is how often the registrar is asked for the phone's new connection.
+const reconnectStep = 250 * time.Millisecond
+
+// waitForPhone looks for the phone's new connection until Config.Reconnect is over, then dials its Contact.
+func (l *Leg) waitForPhone() {
+	c := l.call
+	deadline := c.env.Now().Add(c.cfg.Reconnect)
+	var look func()
+	look = func() {
+		flow, ok := c.env.Find(l.user, l.instance, l.target)
+		if ok {
+			l.flow = flow
+			l.back()
+			return
+		}
+		if !c.env.Now().Before(deadline) {
+			l.flow.ID = 0
+			l.back()
+			return
+		}
+		l.looking = c.env.After(reconnectStep, look)
+	}
+	if l.looking == nil {
+		look()
+	}
+}
+
+// back sends what waited for the phone.
+func (l *Leg) back() {
+	l.stale = false
+	if l.looking != nil {
+		l.looking.Stop()
+		l.looking = nil
+	}
+	for _, send := range l.waiting {
+		send()
+	}
+	l.waiting = nil
+}
+
+// sipReason is a refusal in the words of the CDR: "486 Busy Here".
+func sipReason(status int, reason string) string {
+	return strconv.Itoa(status) + " " + reason
+}
+
+// voiceSilent tells that a leg's endpoint heard neither RTP nor RTCP for the timeout; it is told again
+// after each further one. A call whose two sides are both silent is over, unless one of them holds.
+func (l *Leg) voiceSilent() {
+	c := l.call
+	now := c.env.Now()
+	l.media.silentAt = now
+	far := c.other(l)
+	if c.phase != Up || far == nil || held(l) || held(far) {
+		return
+	}
+	if since := now.Sub(far.media.silentAt); far.media.silentAt.IsZero() || since > c.cfg.MediaTimeout+c.cfg.MediaTimeout/2 {
+		return
+	}
+	c.hangUp(federation.Termination{Class: federation.Lost, Reason: "media timeout", By: federation.BySystem})
+}

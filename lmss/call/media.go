@@ -1,0 +1,147 @@
+package call
+
+import (
+	"bytes"
+	"net/netip"
+
+	"github.com/mss-federation/mss/pkg/media"
+	"github.com/mss-federation/mss/pkg/sdpedit"
+)
+
+// openMedia asks for the leg's voice endpoint; without anchoring it is open at once.
+func (l *Leg) openMedia() {
+	l.media.session = l.call.env.NewEndpointID()
+	l.media.version = 1
+	if !l.call.cfg.Anchor {
+		l.media.open = true
+		return
+	}
+	bind, _ := l.call.env.VoiceAddr(l.flow)
+	l.media.endpoint = l.media.session
+	l.call.opening++
+	l.call.env.OpenMedia(l, media.EndpointSpec{
+		ID: l.media.endpoint, Group: l.call.group(), Local: bind, Timeout: l.call.cfg.MediaTimeout,
+	})
+}
+
+// group keeps the endpoints of one call on one loop of the media process: the A leg's id is the call's.
+func (c *Call) group() uint64 { return c.a.media.session }
+
+// closeMedia gives the endpoint back.
+func (l *Leg) closeMedia() {
+	if l.media.endpoint != 0 && !l.media.closed {
+		l.media.closed = true
+		l.call.reports++
+		l.call.env.CloseMedia(l)
+	}
+}
+
+// described takes the peer's SDP. Nil changes nothing.
+func (l *Leg) described(sdp *sdpedit.Session) {
+	m := firstVoice(sdp)
+	if m == nil {
+		return
+	}
+	// Source learning is for phones behind NAT alone (RTP bleed): those whose signalling does not come
+	// from where their Contact says, or that describe a private address from a public one.
+	source := l.flow.Remote.Addr()
+	behind := l.nat || m.Addr.IsPrivate() && !source.IsPrivate() && !source.IsLoopback()
+	l.media.generation++
+	aim := media.Aim{
+		RTP: netip.AddrPortFrom(m.Addr, uint16(m.Port)), RTCP: m.RTCP, Send: m.Receives(), Receive: m.Sends(),
+		Generation: l.media.generation,
+	}
+	if behind {
+		aim.Learn = media.LearnSource
+	}
+	if len(m.Formats) > 0 {
+		aim.ClockRate = uint32(max(m.Formats[0].Rate, 0))
+	}
+	l.media.wish = wish{known: true, held: !m.Sends() || !m.Receives(), aim: aim}
+}
+
+// aim tells the relay where the peer listens.
+func (l *Leg) aim() {
+	if l.media.known && l.media.endpoint != 0 {
+		l.call.env.AimMedia(l.media.endpoint, l.media.wish.aim)
+	}
+}
+
+// firstVoice is the m-line that is relayed: the first of plain audio.
+func firstVoice(s *sdpedit.Session) *sdpedit.Media {
+	if i := voiceLine(s); i >= 0 {
+		return &s.Media[i]
+	}
+	return nil
+}
+
+func voiceLine(s *sdpedit.Session) int {
+	if s == nil {
+		return -1
+	}
+	for i := range s.Media {
+		if s.Media[i].Kind == "audio" && s.Media[i].Relayable() {
+			return i
+		}
+	}
+	return -1
+}
+
+// relayed writes the SDP that shows other's description to l's peer. The o= version moves only when
+// the text changes (RFC 3264 §8).
+func (l *Leg) relayed(other *sdpedit.Session) []byte {
+	if other == nil {
+		return nil
+	}
+	rewrite := l.rewrite(other)
+	sdp := other.AppendRelayed(make([]byte, 0, 512), rewrite)
+	if l.media.local != nil && !bytes.Equal(sdp, l.media.local) {
+		l.media.version++
+		rewrite.Version = l.media.version
+		sdp = other.AppendRelayed(sdp[:0], rewrite)
+	}
+	l.media.local = bytes.Clone(sdp)
+	return l.media.local
+}
+
+// rewrite says whose address and ports l's peer is shown: our relay's, or, without anchoring, the other
+// phone's own.
+func (l *Leg) rewrite(other *sdpedit.Session) sdpedit.Rewrite {
+	r := sdpedit.Rewrite{SessionID: l.media.session, Version: l.media.version, Ports: make([]int, len(other.Media))}
+	voice := voiceLine(other)
+	if l.media.endpoint != 0 {
+		_, r.Addr = l.call.env.VoiceAddr(l.flow)
+		if voice >= 0 {
+			r.Ports[voice] = l.media.port
+		}
+		return r
+	}
+	if voice >= 0 {
+		r.Addr = other.Media[voice].Addr
+		for i := range other.Media {
+			if other.Media[i].Addr == r.Addr {
+				r.Ports[i] = other.Media[i].Port
+			}
+		}
+	}
+	return r
+}
+
+// join connects the voice of the two legs.
+func (c *Call) join(a, b *Leg) {
+	if a.media.endpoint != 0 && b.media.endpoint != 0 {
+		c.env.JoinMedia(a.media.endpoint, b.media.endpoint)
+	}
+}
+
+// parseSDP reads the SDP of a body. No body is no error: nil, nil.
+func parseSDP(contentType string, body []byte) (*sdpedit.Session, error) {
+	if len(body) == 0 {
+		return nil, nil
+	}
+	sdp, err := sdpedit.Body(contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	return sdpedit.Parse(sdp)
+}

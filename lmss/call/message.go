@@ -1,0 +1,175 @@
+package call
+
+import (
+	"strings"
+
+	"github.com/emiago/sipgo/sip"
+
+	"github.com/mss-federation/mss/pkg/sipheader"
+	"github.com/mss-federation/mss/pkg/siptransport"
+	"github.com/mss-federation/mss/pkg/siptx"
+)
+
+// Allow lists the methods that a leg understands.
+const Allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO"
+
+// maxForwards is where a request of our own begins (RFC 3261 §8.1.1.6).
+const maxForwards = 70
+
+// field is a header that is passed on.
+type field struct{ name, value string }
+
+// passRequest lists the headers of an INVITE or INFO that reach the other leg. All others end here:
+// identity, routing and extension headers are ours to write.
+var passRequest = map[string]string{
+	"subject": "Subject", "s": "Subject", "priority": "Priority", "alert-info": "Alert-Info",
+	"accept": "Accept", "accept-language": "Accept-Language", "organization": "Organization",
+	"in-reply-to": "In-Reply-To", "content-disposition": "Content-Disposition",
+	"info-package": "Info-Package", "date": "Date",
+}
+
+// passResponse is the list for responses.
+var passResponse = map[string]string{
+	"alert-info": "Alert-Info", "warning": "Warning", "organization": "Organization", "reason": "Reason",
+	"content-disposition": "Content-Disposition", "accept": "Accept", "accept-language": "Accept-Language",
+	"date": "Date", "error-info": "Error-Info",
+}
+
+// maxPassed bounds how many headers of one message are passed on.
+const maxPassed = 16
+
+// passed collects the headers of a message that its allow-list lets through.
+func passed(headers []sip.Header, list map[string]string) []field {
+	var out []field
+	for _, h := range headers {
+		name := h.Name()
+		long, ok := list[name]
+		if !ok {
+			if long, ok = list[strings.ToLower(name)]; !ok {
+				continue
+			}
+		}
+		if len(out) == maxPassed {
+			break
+		}
+		out = append(out, field{long, h.Value()})
+	}
+	return out
+}
+
+func appendFields(dst []byte, fields []field) []byte {
+	for _, f := range fields {
+		dst = sipheader.Line(dst, f.name, f.value)
+	}
+	return dst
+}
+
+// appendRequest writes the head of a request of ours in the leg's dialog, up to and without
+// Content-Type: request line, Via, Max-Forwards, Route, From, To, Call-ID, CSeq, and Contact where the
+// method refreshes the target.
+func (l *Leg) appendRequest(dst []byte, method string, seq uint32, branch siptx.Branch, hops int) []byte {
+	sentBy := l.call.env.SentBy(l.flow)
+	dst = sipheader.RequestLine(dst, method, l.target)
+	var text [48]byte
+	dst = sipheader.Via(dst, l.flow.Transport, sentBy, branch.AppendTo(text[:0]))
+	dst = sipheader.Number(dst, "Max-Forwards", hops)
+	for _, r := range l.routes {
+		dst = sipheader.Line(dst, "Route", r)
+	}
+	dst = sipheader.Tagged(dst, "From", l.local, l.localTag)
+	dst = sipheader.Tagged(dst, "To", l.remote, l.remoteTag)
+	dst = sipheader.Line(dst, "Call-ID", l.callID)
+	dst = sipheader.CSeq(dst, seq, method)
+	if method == "INVITE" || method == "OPTIONS" {
+		dst = l.appendContact(dst)
+		dst = sipheader.Line(dst, "Allow", Allow)
+	}
+	return l.appendSession(dst)
+}
+
+// appendContact writes our Contact on this leg: each leg shows its own local address.
+func (l *Leg) appendContact(dst []byte) []byte {
+	dst = append(dst, "Contact: <sip:"...)
+	dst = l.call.env.SentBy(l.flow).AppendTo(dst)
+	if l.flow.Transport != siptransport.UDP {
+		dst = append(dst, ";transport="...)
+		dst = append(dst, l.flow.Transport.Param()...)
+	}
+	return append(dst, ">\r\n"...)
+}
+
+// appendSession writes the Session-ID (RFC 7989 §5); the remote half is not tracked and is the nil UUID.
+func (l *Leg) appendSession(dst []byte) []byte {
+	dst = append(dst, "Session-ID: "...)
+	dst = append(dst, l.call.session...)
+	return append(dst, ";remote=00000000000000000000000000000000\r\n"...)
+}
+
+// respond answers an INVITE of the peer or any other request in the dialog and returns what it sent.
+func (l *Leg) respond(tx *siptx.ServerTx, status int, reason string, fields []field, sdp []byte) []byte {
+	msg := l.response(tx, status, reason, fields, sdp)
+	tx.Send(status, msg)
+	return msg
+}
+
+// response writes an answer, with what one that forms or refreshes a dialog needs; fields and sdp may be empty.
+func (l *Leg) response(tx *siptx.ServerTx, status int, reason string, fields []field, sdp []byte) []byte {
+	msg := tx.AppendResponse(make([]byte, 0, 1024), status, reason, l.localTag)
+	if tx.Method() == "INVITE" && status > 100 && status < 300 {
+		for _, rr := range l.recorded {
+			msg = sipheader.Line(msg, "Record-Route", rr)
+		}
+		msg = l.appendContact(msg)
+		msg = sipheader.Line(msg, "Allow", Allow)
+	}
+	msg = l.appendSession(msg)
+	msg = appendFields(msg, fields)
+	return sipheader.Body(msg, "application/sdp", sdp)
+}
+
+// recordRoutes collects the Record-Route values, one per element, top first.
+func recordRoutes(headers []sip.Header) []string {
+	var out []string
+	for _, h := range headers {
+		if rr, ok := h.(*sip.RecordRouteHeader); ok {
+			out = append(out, rr.Value())
+		}
+	}
+	return out
+}
+
+func contactURI(c *sip.ContactHeader) string {
+	if c == nil {
+		return ""
+	}
+	return c.Address.String()
+}
+
+// nameAddr writes `"display" <sip:user@host>`.
+func nameAddr(display, user, host string) string {
+	dst := make([]byte, 0, 64)
+	if display != "" {
+		dst = sipheader.Quoted(dst, display)
+		dst = append(dst, ' ')
+	}
+	dst = append(dst, "<sip:"...)
+	dst = appendUser(dst, user)
+	dst = append(dst, '@')
+	dst = append(dst, host...)
+	return string(append(dst, '>'))
+}
+
+// appendUser writes a URI's user part, escaping what RFC 3261 §25.1 does not allow there.
+func appendUser(dst []byte, user string) []byte {
+	const unreserved = "-_.!~*'()&=+$,;?/"
+	const hex = "0123456789ABCDEF"
+	for i := range len(user) {
+		b := user[i]
+		if b >= '0' && b <= '9' || b|0x20 >= 'a' && b|0x20 <= 'z' || strings.IndexByte(unreserved, b) >= 0 {
+			dst = append(dst, b)
+			continue
+		}
+		dst = append(dst, '%', hex[b>>4], hex[b&15])
+	}
+	return dst
+}

@@ -1,0 +1,181 @@
+package call
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/mss-federation/mss/lmss/cdr"
+	"github.com/mss-federation/mss/pkg/federation"
+	"github.com/mss-federation/mss/pkg/media"
+	"github.com/mss-federation/mss/pkg/siptransport"
+)
+
+// recordVersion is the format of a stored call. A later one must still read the earlier.
+const recordVersion = 1
+
+// restoredGap is added to our CSeq after a restart, so that a lost write never makes it go backwards
+// (gaps are no error: RFC 3261 §12.2.2).
+const restoredGap = 1000
+
+// record is what outlives the signalling process: both legs and the open CDR.
+type record struct {
+	Version int                  `json:"v"`
+	ID      string               `json:"id"`
+	Session federation.SessionID `json:"session"`
+	A       legRecord            `json:"a"`
+	B       legRecord            `json:"b"`
+	CDR     cdr.Record           `json:"cdr"`
+}
+
+// legRecord is one dialog and its voice.
+type legRecord struct {
+	User      federation.User   `json:"user,omitempty"`
+	Instance  string            `json:"instance,omitempty"`
+	NAT       bool              `json:"nat,omitempty"`
+	CallID    string            `json:"call_id"`
+	LocalTag  string            `json:"local_tag"`
+	RemoteTag string            `json:"remote_tag"`
+	Local     string            `json:"local"`
+	Remote    string            `json:"remote"`
+	LocalSeq  uint32            `json:"local_seq"`
+	RemoteSeq uint32            `json:"remote_seq"`
+	OutSeq    uint32            `json:"out_seq,omitempty"`
+	InviteSeq uint32            `json:"invite_seq,omitempty"`
+	Routes    []string          `json:"routes,omitempty"`
+	Recorded  []string          `json:"recorded,omitempty"`
+	Target    string            `json:"target"`
+	Flow      siptransport.Flow `json:"flow"`
+	Answer    []byte            `json:"answer,omitempty"` // our 2xx that waits for its ACK
+	AckBody   []byte            `json:"ack_body,omitempty"`
+	Endpoint  uint64            `json:"endpoint,omitempty"`
+	Port      int               `json:"port,omitempty"`
+	SDPID     uint64            `json:"sdp_id"`
+	SDPSeq    uint64            `json:"sdp_seq"`
+	LocalSDP  []byte            `json:"local_sdp,omitempty"`
+	Known     bool              `json:"known,omitempty"`
+	Held      bool              `json:"held,omitempty"`
+	Aim       media.Aim         `json:"aim,omitzero"`
+}
+
+// save writes the record. With wait, persisted follows and releases the 200.
+func (c *Call) save(wait bool) {
+	if c.winner == nil || c.phase == Over {
+		return
+	}
+	data, err := json.Marshal(record{
+		Version: recordVersion, ID: c.id, Session: c.session, A: c.a.record(), B: c.winner.record(), CDR: c.cdr,
+	})
+	if err != nil {
+		c.persisted(fmt.Errorf("encode call: %w", err))
+		return
+	}
+	c.env.Save(c, data, wait)
+}
+
+func (l *Leg) record() legRecord {
+	r := legRecord{
+		User: l.user, Instance: l.instance, NAT: l.nat,
+		CallID: l.callID, LocalTag: l.localTag, RemoteTag: l.remoteTag, Local: l.local, Remote: l.remote,
+		LocalSeq: l.localSeq, RemoteSeq: l.remoteSeq, OutSeq: l.outSeq, InviteSeq: l.inviteSeq,
+		Routes: l.routes, Recorded: l.recorded, Target: l.target, Flow: l.flow,
+		Answer: l.inviteWire, AckBody: l.ackBody,
+		Endpoint: l.media.endpoint, Port: l.media.port, SDPID: l.media.session, SDPSeq: l.media.version,
+		LocalSDP: l.media.local, Known: l.media.known, Held: l.media.held, Aim: l.media.wish.aim,
+	}
+	return r
+}
+
+// restore makes an established call from its record.
+func restore(env Env, cfg *Config, data []byte) (*Call, error) {
+	var r record
+	if err := json.Unmarshal(data, &r); err != nil {
+		return nil, fmt.Errorf("decode call: %w", err)
+	}
+	if r.Version != recordVersion {
+		return nil, fmt.Errorf("decode call: version %d, this build reads %d", r.Version, recordVersion)
+	}
+	c := &Call{env: env, cfg: cfg, id: r.ID, session: r.Session, phase: Up, cdr: r.CDR}
+	c.cdr.Recovered = true
+	c.a, c.winner = r.A.leg(c), r.B.leg(c)
+	c.a.caller = true
+	c.winner.acked = true
+	c.b = []*Leg{c.winner}
+	return c, nil
+}
+
+func (r *legRecord) leg(c *Call) *Leg {
+	l := &Leg{call: c, state: legConfirmed, user: r.User, instance: r.Instance, nat: r.NAT, outOver: true}
+	l.dialog = dialog{
+		callID: r.CallID, localTag: r.LocalTag, remoteTag: r.RemoteTag, local: r.Local, remote: r.Remote,
+		localSeq: r.LocalSeq + restoredGap, remoteSeq: r.RemoteSeq, routes: r.Routes, recorded: r.Recorded,
+		target: r.Target, flow: r.Flow,
+	}
+	l.outSeq, l.inviteSeq, l.inviteWire, l.ackBody = r.OutSeq, r.InviteSeq, r.Answer, r.AckBody
+	l.media = side{
+		endpoint: r.Endpoint, port: r.Port, open: true, session: r.SDPID, version: r.SDPSeq, local: r.LocalSDP,
+	}
+	// A connection does not outlive the process that accepted it.
+	l.stale = l.flow.Transport.Stream()
+	l.media.generation = r.Aim.Generation
+	l.media.wish = wish{known: r.Known, held: r.Held, aim: r.Aim}
+	return l
+}
+
+// HomeCallID is the Call-ID of a stored call that names its owner: the one that we made.
+func HomeCallID(data []byte) (string, error) {
+	var r struct {
+		B struct {
+			CallID string `json:"call_id"`
+		} `json:"b"`
+	}
+	if err := json.Unmarshal(data, &r); err != nil {
+		return "", fmt.Errorf("decode call: %w", err)
+	}
+	return r.B.CallID, nil
+}
+
+// resume puts a restored call to work: its voice is re-created, and a 2xx whose ACK may be missing is
+// sent again for as long as the first sender would have (64*T1).
+func (c *Call) resume() {
+	for _, l := range []*Leg{c.a, c.winner} {
+		c.env.Track(l)
+	}
+	if len(c.a.inviteWire) > 0 && c.env.Now().Sub(c.cdr.AnswerAt) < timeout64T1 {
+		c.a.awaitACK = true
+		c.resend(firstResend)
+	} else {
+		c.a.inviteWire = nil
+	}
+}
+
+const (
+	timeout64T1 = 32 * time.Second       // RFC 3261 §17.1.1.2: 64*T1
+	firstResend = 500 * time.Millisecond // T1
+	lastResend  = 4 * time.Second        // T2
+)
+
+// resend repeats the caller's 2xx with doubling gaps until its ACK comes or its time is over. A missing
+// ACK does not end a restored call: the phone may have sent it to the process that died.
+func (c *Call) resend(gap time.Duration) {
+	if c.phase != Up || !c.a.awaitACK || c.env.Now().Sub(c.cdr.AnswerAt) > timeout64T1 {
+		return
+	}
+	if !c.a.stale {
+		c.env.SendRaw(c.a.flow, c.a.inviteWire)
+	}
+	c.timers[timerResend] = c.env.After(gap, func() { c.resend(min(2*gap, lastResend)) })
+}
+
+// voice is what the media process needs to know of a restored leg.
+func (l *Leg) voice() (media.EndpointSpec, bool) {
+	if l.media.endpoint == 0 {
+		return media.EndpointSpec{}, false
+	}
+	bind, _ := l.call.env.VoiceAddr(l.flow)
+	spec := media.EndpointSpec{
+		ID: l.media.endpoint, Group: l.call.group(), Local: bind, Port: l.media.port, Timeout: l.call.cfg.MediaTimeout,
+		Aim: l.media.wish.aim,
+	}
+	return spec, true
+}

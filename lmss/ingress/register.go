@@ -1,0 +1,78 @@
+package ingress
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/mss-federation/mss/lmss/registrar"
+	"github.com/mss-federation/mss/pkg/sipheader"
+	"github.com/mss-federation/mss/pkg/siptx"
+)
+
+// register authenticates a REGISTER and gives it to the registrar. The address-of-record is the user part
+// of To; only its owner may change it.
+func (h *Handler) register(tx *siptx.ServerTx, req *siptx.Request) {
+	who, ok := h.authenticate(tx, req)
+	if !ok {
+		return
+	}
+	aor := userOf(req.To().Address.String())
+	if aor != who.Name {
+		h.answer(tx, 403, "Forbidden")
+		return
+	}
+	contacts, star, err := registrar.ParseContacts(slices.Collect(sipheader.Values(req.Headers(), "contact")))
+	if err != nil {
+		h.answer(tx, 400, "Bad Contact", line{"Warning", `399 mss "` + err.Error() + `"`})
+		return
+	}
+	out := h.Registrar.Register(h.worker.Now(), registrar.Request{
+		AoR: aor, CallID: string(req.Head.CallID.Of(req.Raw)), CSeq: req.Head.CSeq, Contacts: contacts, Star: star,
+		Expires: expires(req), Flow: req.Flow, RPort: req.Via().Params.Has("rport"),
+		Path: slices.Collect(sipheader.Values(req.Headers(), "path")), UserAgent: sipheader.First(req.Headers(), "user-agent"),
+	}, who.BindingLimit())
+	if len(out.Changes) > 0 && h.Persist != nil {
+		h.Persist(out.Changes)
+	}
+	if out.Status == 200 && req.Flow.ID != 0 {
+		h.Keep(req.Flow, holds(out.Bindings, req))
+	}
+	tx.Send(out.Status, h.registered(tx, &out))
+}
+
+func expires(req *siptx.Request) int {
+	value := sipheader.First(req.Headers(), "expires")
+	if value == "" {
+		return registrar.Absent
+	}
+	return registrar.ParseExpires(value)
+}
+
+// holds says whether a binding uses the request's connection.
+func holds(bindings []registrar.Binding, req *siptx.Request) bool {
+	return slices.ContainsFunc(bindings, func(b registrar.Binding) bool { return b.Flow == req.Flow })
+}
+
+// registered writes the answer: every binding's Contact as it was sent, with what is left of it.
+func (h *Handler) registered(tx *siptx.ServerTx, out *registrar.Outcome) []byte {
+	msg := tx.AppendResponse(make([]byte, 0, 1024), out.Status, out.Reason, h.worker.NewTag())
+	now := h.worker.Now()
+	for i := range out.Bindings {
+		if out.Bindings[i].Remaining(now) <= 0 {
+			continue
+		}
+		msg = append(msg, "Contact: "...)
+		msg = out.Bindings[i].AppendContact(msg, now)
+		msg = append(msg, "\r\n"...)
+	}
+	if out.MinExpires > 0 {
+		msg = sipheader.Number(msg, "Min-Expires", out.MinExpires)
+	}
+	if out.RetryAfter > 0 {
+		msg = sipheader.Line(msg, "Retry-After", strconv.Itoa(out.RetryAfter))
+	}
+	if out.Status == 200 {
+		msg = sipheader.Line(msg, "Date", now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"))
+	}
+	return sipheader.Body(msg, "", nil)
+}

@@ -1,0 +1,78 @@
+package signal
+
+import (
+	"context"
+	"maps"
+
+	"github.com/mss-federation/mss/lmss/admin"
+	"github.com/mss-federation/mss/lmss/call"
+	"github.com/mss-federation/mss/pkg/fault"
+)
+
+// liveCalls shows the calls of all workers to the admin API.
+type liveCalls struct{ site *site }
+
+// Live asks every worker.
+func (l liveCalls) Live(ctx context.Context) ([]admin.CallInfo, error) {
+	var all []admin.CallInfo
+	for _, r := range l.site.runners {
+		list, err := r.Live(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for i := range list {
+			all = append(all, callInfo(&list[i]))
+		}
+	}
+	return all, nil
+}
+
+// Hangup ends a call.
+func (l liveCalls) Hangup(ctx context.Context, id string) error {
+	for _, r := range l.site.runners {
+		if found, err := r.Hangup(ctx, id); err != nil || found {
+			return err
+		}
+	}
+	return fault.New("hang up", fault.NotFound, id, "no such call is up: see mssctl call list")
+}
+
+func callInfo(c *call.Info) admin.CallInfo {
+	info := admin.CallInfo{
+		ID: c.ID, SessionID: c.Session, Phase: c.Phase.String(), Caller: c.CDR.Caller, Called: c.CDR.Called, Callee: c.CDR.Callee,
+		SetupAt: c.CDR.SetupAt, RingAt: c.CDR.RingAt, AnswerAt: c.CDR.AnswerAt,
+		Recovered: c.CDR.Recovered, Unprotected: c.CDR.Unprotected,
+	}
+	for _, l := range c.Legs {
+		info.Legs = append(info.Legs, admin.LegInfo(l))
+	}
+	return info
+}
+
+// status is what the process knows of itself.
+func (s *site) status(_ context.Context, o *Options) admin.Status {
+	var st admin.Status
+	if o.Status != nil {
+		st = o.Status()
+	}
+	counters := map[string]uint64{
+		"requests":       s.counters.Requests.Load(),
+		"auth_failures":  s.counters.AuthFailures.Load(),
+		"message_panics": s.counters.Panics.Load(),
+	}
+	for class, n := range s.terminate.snapshot() {
+		counters["calls_"+string(class)] = n
+	}
+	if st.Counters == nil {
+		st.Counters = counters
+	} else {
+		maps.Copy(st.Counters, counters)
+	}
+	for _, c := range o.UDP {
+		st.Listeners = append(st.Listeners, "udp "+c.LocalAddr().String())
+	}
+	for _, l := range o.TCP {
+		st.Listeners = append(st.Listeners, "tcp "+l.Addr().String())
+	}
+	return st
+}

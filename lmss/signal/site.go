@@ -1,0 +1,211 @@
+package signal
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/mss-federation/mss/lmss/call"
+	"github.com/mss-federation/mss/lmss/cdr"
+	"github.com/mss-federation/mss/lmss/dialplan"
+	"github.com/mss-federation/mss/lmss/ingress"
+	"github.com/mss-federation/mss/lmss/registrar"
+	"github.com/mss-federation/mss/lmss/user"
+	"github.com/mss-federation/mss/pkg/digest"
+	"github.com/mss-federation/mss/pkg/federation"
+	"github.com/mss-federation/mss/pkg/network"
+	"github.com/mss-federation/mss/pkg/siptransport"
+	"github.com/mss-federation/mss/pkg/siptx"
+	"github.com/mss-federation/mss/pkg/tracering"
+)
+
+// parts is what a site is assembled from: everything that tests replace or leave out.
+type parts struct {
+	call      call.Config
+	realm     string
+	algorithm string
+	users     *user.Directory
+	plan      dialplan.Options
+	registrar registrar.Options
+	timers    siptx.Timers
+	workers   int
+	trace     int // bytes of the ring; zero is none
+	network   network.Network
+	logger    *slog.Logger
+	media     call.Media // nil: not anchored
+	store     call.Store // nil: off
+	notes     call.Notes
+	persist   func([]registrar.Change)
+	// advertise maps a local address to the one that peers see; voice the local address to the one for RTP.
+	advertise map[netip.AddrPort]netip.AddrPort
+	voice     func(local netip.Addr) (bind, shown netip.Addr)
+}
+
+// site is the assembled signalling of one office.
+type site struct {
+	parts
+	endpoint  *siptransport.Endpoint
+	stack     *siptx.Stack
+	bindings  *registrar.Registrar
+	ring      *tracering.Ring
+	dialplan  atomic.Pointer[dialplan.Plan]
+	runners   []*call.Runner
+	counters  ingress.Counters
+	terminate terminations
+}
+
+// assemble wires a site; nothing runs yet.
+func assemble(p parts) (*site, error) {
+	s := &site{parts: p}
+	s.call.EnsureDefaults()
+	authority, err := digest.New(digest.Options{Realm: p.realm, Algorithm: p.algorithm})
+	if err != nil {
+		return nil, err
+	}
+	if s.bindings, err = registrar.New(p.registrar); err != nil {
+		return nil, err
+	}
+	s.plan.Users = s.presence
+	plan, err := dialplan.New(s.plan)
+	if err != nil {
+		return nil, err
+	}
+	s.dialplan.Store(plan)
+	door := &ingress.Deps{
+		Users: p.users, Plan: s.dialplan.Load, Registrar: s.bindings, Authority: authority, Persist: p.persist,
+		Keep:     func(f siptransport.Flow, keep bool) { s.endpoint.Keep(f, keep) },
+		LocalFor: func(t siptransport.Transport, a netip.Addr) (netip.AddrPort, bool) { return s.endpoint.LocalFor(t, a) },
+		Logger:   p.logger, Counters: &s.counters,
+	}
+	deps := &call.Deps{
+		Config: &s.call, Media: p.media, Store: p.store, Notes: p.notes, Logger: p.logger,
+		SentBy: s.sentBy, VoiceAddr: s.voiceAddr, Find: s.find, Ended: s.ended,
+	}
+	s.stack, err = siptx.New(siptx.Options{
+		Workers: p.workers, Timers: p.timers, Sender: lateSender{s}, Logger: p.logger, Tap: s.tap(),
+		NewHandler: func(w *siptx.Worker) siptx.Handler {
+			runner := call.NewRunner(deps, w)
+			s.runners = append(s.runners, runner)
+			return ingress.New(door, w, runner)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if p.trace > 0 {
+		s.ring = tracering.New(s.stack.Workers(), p.trace)
+	}
+	s.endpoint = siptransport.New(siptransport.Options{Network: p.network, Logger: p.logger, Receiver: s.stack})
+	return s, nil
+}
+
+// lateSender lets the stack be made before the endpoint that receives for it.
+type lateSender struct{ site *site }
+
+// Send passes on.
+func (l lateSender) Send(flow siptransport.Flow, msg []byte, failed func(error)) error {
+	return l.site.endpoint.Send(flow, msg, failed)
+}
+
+// tap feeds the trace ring.
+func (s *site) tap() func(int, bool, siptransport.Flow, []byte) {
+	if s.trace == 0 {
+		return nil
+	}
+	return func(w int, out bool, flow siptransport.Flow, msg []byte) {
+		s.ring.Add(w, out, flow, s.stack.Worker(w).Now(), msg)
+	}
+}
+
+func (s *site) presence(name federation.User) dialplan.Presence {
+	u, ok := s.users.Table().Lookup(name)
+	switch {
+	case !ok:
+		return dialplan.Unknown
+	case u.Disabled:
+		return dialplan.Disabled
+	}
+	return dialplan.Known
+}
+
+// sentBy is the address that peers of a flow see: each leg has its own local address.
+func (s *site) sentBy(flow siptransport.Flow) netip.AddrPort {
+	local := flow.Local
+	if !local.IsValid() {
+		local, _ = s.endpoint.LocalFor(flow.Transport, flow.Remote.Addr())
+	}
+	if shown, ok := s.advertise[local]; ok {
+		return shown
+	}
+	return local
+}
+
+func (s *site) voiceAddr(flow siptransport.Flow) (bind, shown netip.Addr) {
+	return s.voice(s.sentByLocal(flow).Addr())
+}
+
+func (s *site) sentByLocal(flow siptransport.Flow) netip.AddrPort {
+	if flow.Local.IsValid() {
+		return flow.Local
+	}
+	local, _ := s.endpoint.LocalFor(flow.Transport, flow.Remote.Addr())
+	return local
+}
+
+// find looks for a phone that lost its connection: by instance, else by the Contact it had.
+func (s *site) find(name federation.User, instance, contact string) (siptransport.Flow, bool) {
+	for _, b := range s.bindings.Bindings(time.Now(), name) {
+		if instance != "" && b.Instance == instance || b.RequestURI == contact {
+			return b.Target, true
+		}
+	}
+	return siptransport.Flow{}, false
+}
+
+// ended counts and logs a call's one termination.
+func (s *site) ended(r cdr.Record) {
+	s.terminate.count(r.Termination.Class)
+	s.logger.Info("call ended", "call", string(r.ID), "caller", r.Caller, "called", r.Called,
+		"class", string(r.Termination.Class), "reason", r.Termination.Reason, "by", string(r.Termination.By))
+}
+
+// housekeeping expires bindings and pings phones behind NAT, each second.
+func (s *site) housekeeping(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			if gone := s.bindings.Expire(now); len(gone) > 0 && s.persist != nil {
+				s.persist(gone)
+			}
+			for flow := range s.bindings.NATFlows(now) {
+				if err := s.endpoint.Send(flow, []byte("\r\n\r\n"), nil); err != nil {
+					s.logger.Debug("ping not sent", "flow", flow.String(), "err", err)
+				}
+			}
+		}
+	}
+}
+
+// alive asks every worker to answer: a heartbeat means that calls are being handled.
+func (s *site) alive(ctx context.Context) bool {
+	answered := make(chan struct{}, s.stack.Workers())
+	for i := range s.stack.Workers() {
+		if s.stack.Worker(i).Post(func() { answered <- struct{}{} }) != nil {
+			return false
+		}
+	}
+	for range s.stack.Workers() {
+		select {
+		case <-answered:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
