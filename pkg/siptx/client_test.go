@@ -29,12 +29,12 @@ func TestInviteTimesOut(t *testing.T) {
 		for _, s := range r.wire.take() {
 			at = append(at, s.at)
 		}
-		want := []time.Duration{0, 500, 1500, 3500, 7500, 15500, 31500}
+		want := []int64{0, 500, 1500, 3500, 7500, 15500, 31500}
 		if len(at) != len(want) {
 			t.Fatalf("sent at %v", at)
 		}
 		for i := range want {
-			if at[i] != want[i]*time.Millisecond {
+			if at[i].Milliseconds() != want[i] {
 				t.Errorf("timer A: sent at %v, want %v ms", at, want)
 			}
 		}

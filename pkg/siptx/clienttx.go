@@ -194,6 +194,7 @@ func (tx *ClientTx) entered() {
 		tx.user = nil
 	case stateTerminated:
 		tx.destroy()
+	default: // Proceeding and what leads to CANCEL keep all
 	}
 	tx.limit.Stop()
 	if !tx.state.open() {

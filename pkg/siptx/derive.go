@@ -63,8 +63,17 @@ var derivedNames = []struct {
 	name string
 	kind byte
 }{
-	{"Via", 'v'}, {"v", 'v'}, {"To", 't'}, {"t", 't'}, {"CSeq", 's'},
-	{"From", 'c'}, {"f", 'c'}, {"Call-ID", 'c'}, {"i", 'c'}, {"Route", 'c'}, {"Max-Forwards", 'c'},
+	{"Via", 'v'},
+	{"v", 'v'},
+	{"To", 't'},
+	{"t", 't'},
+	{"CSeq", 's'},
+	{"From", 'c'},
+	{"f", 'c'},
+	{"Call-ID", 'c'},
+	{"i", 'c'},
+	{"Route", 'c'},
+	{"Max-Forwards", 'c'},
 }
 
 // cutHeader cuts the first header, folds included and CRLF left out, off a header section.

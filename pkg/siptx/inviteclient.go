@@ -12,22 +12,11 @@ func stepInviteClient(s state, e event, reliable bool) (state, action) {
 		return stepInviteProceeding(s, e, reliable)
 	case stateDeserted, stateDesertedAlone:
 		return stepDeserted(s, e, reliable)
-	case stateAccepted:
-		switch e {
-		case evSuccess:
-			return s, doDeliver
-		case evExpire: // M
-			return stateTerminated, 0
-		}
-	case stateCompleted:
-		switch e {
-		case evFailure:
-			return s, doAck
-		case evExpire, evError: // D
-			return stateTerminated, 0
-		}
+	case stateAccepted, stateCompleted:
+		return stepInviteAnswered(s, e)
+	default:
+		return s, 0
 	}
-	return s, 0
 }
 
 func stepCalling(s state, e event, reliable bool) (state, action) {
@@ -45,31 +34,29 @@ func stepCalling(s state, e event, reliable bool) (state, action) {
 		return stateProceeding, doStopRepeat | doArmExpire | doDeliver
 	case evCancel:
 		return stateCallingCancel, 0
+	default:
+		return stepInviteFinal(s, e, reliable)
 	}
-	return stepInviteFinal(s, e, reliable)
 }
 
 func stepInviteProceeding(s state, e event, reliable bool) (state, action) {
-	switch e {
-	case evTrying:
+	cancelled := s == stateCancelling
+	switch {
+	case e == evTrying, e == evProvisional && cancelled:
 		return s, doDeliver
-	case evProvisional:
-		if s == stateCancelling {
-			return s, doDeliver
-		}
+	case e == evProvisional:
 		return s, doArmExpire | doDeliver
-	case evCancel:
-		if s == stateCancelling {
-			return s, 0
-		}
+	case e == evCancel && cancelled:
+		return s, 0
+	case e == evCancel:
 		return stateCancelling, doArmExpire | doCancel
-	case evExpire:
-		if s == stateCancelling { // 64*T1 after the CANCEL, §9.1
-			return stateTerminated, doTimeout
-		}
-		return stateDesertedAlone, doArmExpire | doCancel | doTimeout // C, §16.8
+	case e == evExpire && cancelled: // 64*T1 after the CANCEL, §9.1
+		return stateTerminated, doTimeout
+	case e == evExpire: // C, §16.8
+		return stateDesertedAlone, doArmExpire | doCancel | doTimeout
+	default:
+		return stepInviteFinal(s, e, reliable)
 	}
-	return stepInviteFinal(s, e, reliable)
 }
 
 // stepInviteFinal is what ends the wait for a final response, equal in all states that wait.
@@ -84,16 +71,33 @@ func stepInviteFinal(s state, e event, reliable bool) (state, action) {
 		return stateCompleted, doStopRepeat | doArmExpire | doAck | doDeliver
 	case evError:
 		return stateTerminated, doStopRepeat | doError
+	default:
+		return s, 0
 	}
-	return s, 0
+}
+
+func stepInviteAnswered(s state, e event) (state, action) {
+	switch {
+	case e == evExpire: // M, D
+		return stateTerminated, 0
+	case s == stateAccepted && e == evSuccess:
+		return s, doDeliver
+	case s == stateCompleted && e == evFailure:
+		return s, doAck
+	case s == stateCompleted && e == evError:
+		return stateTerminated, 0
+	default:
+		return s, 0
+	}
 }
 
 func stepDeserted(s state, e event, reliable bool) (state, action) {
 	switch e {
 	case evTrying, evProvisional:
-		if s == stateDeserted {
-			return stateDesertedAlone, doArmExpire | doCancel
+		if s == stateDesertedAlone {
+			return s, 0
 		}
+		return stateDesertedAlone, doArmExpire | doCancel
 	case evSuccess:
 		return s, doStray
 	case evFailure:
@@ -103,6 +107,7 @@ func stepDeserted(s state, e event, reliable bool) (state, action) {
 		return stateCompleted, doArmExpire | doAck
 	case evExpire, evError:
 		return stateTerminated, 0
+	default:
+		return s, 0
 	}
-	return s, 0
 }

@@ -8,27 +8,17 @@ func stepInviteServer(s state, e event, reliable bool) (state, action) {
 	case stateProceeding:
 		return stepInviteUnanswered(s, e, reliable)
 	case stateCompleted:
-		switch e {
-		case evRequest:
-			return s, doSend
-		case evRepeat: // G
-			return s, doSend | doArmRepeat
-		case evExpire: // H
-			return stateTerminated, doStopRepeat
-		case evAck:
-			if reliable { // timer I is zero
-				return stateTerminated, doStopRepeat
-			}
-			return stateConfirmed, doStopRepeat | doArmExpire
-		}
+		return stepInviteRefused(s, e, reliable)
 	case stateConfirmed:
 		if e == evExpire { // I
 			return stateTerminated, 0
 		}
+		return s, 0
 	case stateAccepted, stateAcked:
 		return stepInviteAccepted(s, e)
+	default:
+		return s, 0
 	}
-	return s, 0
 }
 
 func stepInviteUnanswered(s state, e event, reliable bool) (state, action) {
@@ -48,30 +38,46 @@ func stepInviteUnanswered(s state, e event, reliable bool) (state, action) {
 		return stateCompleted, doArmRepeat | doArmExpire | doSend
 	case evForget:
 		return stateTerminated, doStopRepeat | doSend
+	default:
+		return s, 0
 	}
-	return s, 0
+}
+
+func stepInviteRefused(s state, e event, reliable bool) (state, action) {
+	switch e {
+	case evRequest:
+		return s, doSend
+	case evRepeat: // G
+		return s, doSend | doArmRepeat
+	case evExpire: // H
+		return stateTerminated, doStopRepeat
+	case evAck:
+		if reliable { // timer I is zero
+			return stateTerminated, doStopRepeat
+		}
+		return stateConfirmed, doStopRepeat | doArmExpire
+	default:
+		return s, 0
+	}
 }
 
 // stepInviteAccepted absorbs the INVITE's repetitions until timer L ends.
 func stepInviteAccepted(s state, e event) (state, action) {
-	switch e {
-	case evAck: // with the INVITE's branch, as some peers send the ACK to a 2xx
+	acked := s == stateAcked
+	switch {
+	case e == evAck: // with the INVITE's branch, as some peers send the ACK to a 2xx
 		return s, doDeliver
-	case evAcked:
+	case e == evAcked:
 		return stateAcked, doStopRepeat
-	case evForwarded:
-		if s == stateAcked {
-			return s, doSend
-		}
-	case evRepeat:
-		if s == stateAccepted {
-			return s, doSend | doArmRepeat
-		}
-	case evExpire: // L, and 64*T1 of §13.3.1.4
-		if s == stateAccepted {
-			return stateTerminated, doStopRepeat | doTimeout
-		}
+	case e == evForwarded && acked:
+		return s, doSend
+	case e == evRepeat && !acked:
+		return s, doSend | doArmRepeat
+	case e == evExpire && acked: // L
 		return stateTerminated, 0
+	case e == evExpire: // 64*T1 of §13.3.1.4
+		return stateTerminated, doStopRepeat | doTimeout
+	default:
+		return s, 0
 	}
-	return s, 0
 }

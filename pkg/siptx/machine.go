@@ -27,8 +27,9 @@ func (s state) open() bool {
 	switch s {
 	case stateCalling, stateCallingCancel, stateTrying, stateProceeding, stateCancelling:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // event is what happens to a transaction.

@@ -1,6 +1,9 @@
 package siptx
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // arrow is one arrow of a figure. Every pair of state and event without an arrow must be no change.
 type arrow struct {
@@ -69,7 +72,7 @@ func TestMachines(t *testing.T) {
 	}
 }
 
-func with(all []arrow, more ...arrow) []arrow { return append(all[:len(all):len(all)], more...) }
+func with(all []arrow, more ...arrow) []arrow { return append(slices.Clip(all), more...) }
 
 func checkArrows(t *testing.T, step func(state, event, bool) (state, action), arrows []arrow, reliable bool) {
 	t.Helper()

@@ -4,6 +4,7 @@ package siptx
 func stepPlainClient(s state, e event, reliable bool) (state, action) {
 	switch s {
 	case stateTrying, stateProceeding:
+		return stepPlainWaiting(s, e, reliable)
 	case stateCompleted:
 		if e == evExpire { // K
 			return stateTerminated, 0
@@ -12,15 +13,19 @@ func stepPlainClient(s state, e event, reliable bool) (state, action) {
 	default:
 		return s, 0
 	}
+}
+
+func stepPlainWaiting(s state, e event, reliable bool) (state, action) {
 	switch e {
 	case evRepeat: // E
 		return s, doSend | doArmRepeat
 	case evExpire: // F
 		return stateTerminated, doStopRepeat | doTimeout
 	case evGiveUp:
-		if s == stateTrying {
-			return stateTerminated, doStopRepeat | doTimeout
+		if s == stateProceeding {
+			return s, 0
 		}
+		return stateTerminated, doStopRepeat | doTimeout
 	case evTrying, evProvisional:
 		return stateProceeding, doDeliver
 	case evSuccess, evFailure:
@@ -30,6 +35,7 @@ func stepPlainClient(s state, e event, reliable bool) (state, action) {
 		return stateCompleted, doStopRepeat | doArmExpire | doDeliver
 	case evError:
 		return stateTerminated, doStopRepeat | doError
+	default:
+		return s, 0
 	}
-	return s, 0
 }

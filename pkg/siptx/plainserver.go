@@ -5,30 +5,40 @@ package siptx
 func stepPlainServer(s state, e event, reliable bool) (state, action) {
 	switch s {
 	case stateTrying, stateProceeding:
-		switch e {
-		case evRequest:
-			if s == stateProceeding {
-				return s, doSend
-			}
-		case evTrying, evProvisional:
-			return stateProceeding, doSend
-		case evSuccess, evFailure:
-			if reliable { // timer J is zero
-				return stateTerminated, doSend
-			}
-			return stateCompleted, doArmExpire | doSend
-		case evForget:
-			return stateTerminated, doSend
-		case evExpire:
-			return stateTerminated, 0
-		}
+		return stepPlainUnanswered(s, e, reliable)
 	case stateCompleted:
 		switch e {
 		case evRequest:
 			return s, doSend
 		case evExpire: // J
 			return stateTerminated, 0
+		default:
+			return s, 0
 		}
+	default:
+		return s, 0
 	}
-	return s, 0
+}
+
+func stepPlainUnanswered(s state, e event, reliable bool) (state, action) {
+	switch e {
+	case evRequest:
+		if s == stateProceeding {
+			return s, doSend
+		}
+		return s, 0
+	case evTrying, evProvisional:
+		return stateProceeding, doSend
+	case evSuccess, evFailure:
+		if reliable { // timer J is zero
+			return stateTerminated, doSend
+		}
+		return stateCompleted, doArmExpire | doSend
+	case evForget:
+		return stateTerminated, doSend
+	case evExpire:
+		return stateTerminated, 0
+	default:
+		return s, 0
+	}
 }

@@ -222,7 +222,7 @@ func (r *rig) empty() {
 
 // sleep lets the bubble's time pass and the workers do what was due.
 func sleep(d time.Duration) {
-	time.Sleep(d)
+	<-time.After(d)
 	synctest.Wait()
 }
 
@@ -272,7 +272,7 @@ func outgoing(method string, branch Branch) []byte {
 func response(req []byte, status int, toTag string) string {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "SIP/2.0 %d %s\r\n", status, Reason(status))
-	for _, line := range strings.Split(string(req), "\r\n") {
+	for line := range strings.SplitSeq(string(req), "\r\n") {
 		name, _, _ := strings.Cut(line, ":")
 		switch name {
 		case "Via", "From", "Call-ID", "CSeq":

@@ -183,7 +183,7 @@ func TestStatelessAnswer(t *testing.T) {
 
 // header is the value of the first header of that name.
 func header(msg, name string) string {
-	for _, line := range strings.Split(msg, "\r\n") {
+	for line := range strings.SplitSeq(msg, "\r\n") {
 		if value, ok := strings.CutPrefix(line, name+": "); ok {
 			return value
 		}

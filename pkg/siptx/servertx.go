@@ -233,6 +233,7 @@ func (tx *ServerTx) entered() {
 		tx.last = nil
 	case stateTerminated:
 		tx.destroy()
+	default: // not answered yet
 	}
 }
 

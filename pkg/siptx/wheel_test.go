@@ -31,8 +31,8 @@ func TestWheelFires(t *testing.T) {
 		}
 		var all []*running
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
-			now = now.Add(rapid.SampledFrom([]time.Duration{0, 1, 99 * time.Millisecond, time.Second,
-				7 * time.Minute}).Draw(t, "pass"))
+			pass := []time.Duration{0, 1, 99 * time.Millisecond, time.Second, 7 * time.Minute}
+			now = now.Add(rapid.SampledFrom(pass).Draw(t, "pass"))
 			w.advance(now, func(timer *Timer) { timer.user.OnTimer(timer.id) })
 			d := time.Duration(rapid.Int64Range(0, int64(5*time.Minute)).Draw(t, "d"))
 			r := &running{due: now.Add(d), late: tick}
