@@ -24,14 +24,15 @@ import (
 // scene is a conversation on an in-memory network: scripted phones around one site. Phone A is 192.0.2.1,
 // B 192.0.2.2 and so on; they are the users 4001, 4002, …, known by their address.
 type scene struct {
-	t       *testing.T
-	net     *memnet.Net
-	site    netip.AddrPort
-	phones  map[string]*phone
-	out     bytes.Buffer
-	mu      sync.Mutex
-	pending []heard
-	names   map[string]string // tags and session ids, in order of appearance
+	t         *testing.T
+	net       *memnet.Net
+	site      netip.AddrPort
+	registrar *registrar.Registrar
+	phones    map[string]*phone
+	out       bytes.Buffer
+	mu        sync.Mutex
+	pending   []heard
+	names     map[string]string // tags and session ids, in order of appearance
 }
 
 // phone is a raw UDP socket that a script drives.
