@@ -22,7 +22,7 @@ type Note struct {
 // the process, not of the machine, which is enough, since a call in set-up does not survive that either.
 // Put and Drop cost one write each. Its methods may be called from several goroutines.
 //
-// A record is: length of what follows the checksum (4 bytes), CRC-32 of it (4), length of the id (2), id,
+// A record is: length of what follows the checksum (4 bytes), CRC-32 of all else (4), length of the id (2), id,
 // and the data; a record whose top length bit is set is a Drop and has no data.
 type Notes struct {
 	path string
@@ -91,7 +91,7 @@ func readNote(text []byte) (id string, drop bool, length int64, ok bool) {
 	}
 	word := binary.LittleEndian.Uint32(text)
 	drop, length = word&dropMark != 0, 8+int64(word&^dropMark)
-	if length < noteHead || length > int64(len(text)) || crc32.ChecksumIEEE(text[8:length]) != binary.LittleEndian.Uint32(text[4:]) {
+	if length < noteHead || length > int64(len(text)) || checksum(text[:length]) != binary.LittleEndian.Uint32(text[4:]) {
 		return "", false, 0, false
 	}
 	end := noteHead + int64(binary.LittleEndian.Uint16(text[8:]))
@@ -99,6 +99,11 @@ func readNote(text []byte) (id string, drop bool, length int64, ok bool) {
 		return "", false, 0, false
 	}
 	return string(text[noteHead:end]), drop, length, true
+}
+
+// checksum covers the whole record but for itself.
+func checksum(record []byte) uint32 {
+	return crc32.Update(crc32.ChecksumIEEE(record[:4]), crc32.IEEETable, record[8:])
 }
 
 func appendNote(dst []byte, id string, data []byte, drop bool) []byte {
@@ -112,7 +117,7 @@ func appendNote(dst []byte, id string, data []byte, drop bool) []byte {
 	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(id)))
 	dst = append(dst, id...)
 	dst = append(dst, data...)
-	binary.LittleEndian.PutUint32(dst[start+4:], crc32.ChecksumIEEE(dst[start+8:]))
+	binary.LittleEndian.PutUint32(dst[start+4:], checksum(dst[start:]))
 	return dst
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/mss-federation/mss/pkg/fault"
 )
@@ -112,6 +113,6 @@ func refused(op, subject string, state State, cause error) error {
 		e.Kind = fault.Unavailable
 		next = "the store lost a write and is in memory only: check the disk, then restart lmss"
 	}
-	e.Err = errors.Join(errors.New(next), cause)
+	e.Err = fmt.Errorf("%s (%w)", next, cause)
 	return e
 }
