@@ -43,9 +43,9 @@ func (e *Endpoint) sendDialled(flow Flow, msg []byte, failed func(error)) error 
 	if s := e.dialled[keyOf(flow)]; s != nil {
 		err := s.enqueue(msg, failed)
 		if !errors.Is(err, ErrFlowClosed) {
-			return err
+			return err // nil too
 		}
-		e.forgetDialledLocked(s) // it is ending: the next one takes its place
+		// It is ending: a new one takes its place.
 	}
 	return e.openLocked(flow, msg, failed)
 }

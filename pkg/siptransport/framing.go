@@ -90,11 +90,8 @@ func (f *framer) next() (message []byte, pings int, err error) {
 	return message, pings, nil
 }
 
-// skipBlanks drops line ends between messages (RFC 3261 §7.5).
+// skipBlanks drops line ends between messages (RFC 3261 §7.5). A message that has begun starts with none.
 func (f *framer) skipBlanks() (pings int) {
-	if f.scanned > 0 || f.size > 0 {
-		return 0 // inside a message
-	}
 	for f.w-f.r >= 2 && f.buf[f.r] == '\r' && f.buf[f.r+1] == '\n' {
 		f.r += 2
 		f.blanks++
