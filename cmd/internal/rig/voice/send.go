@@ -63,9 +63,11 @@ func (s *Session) nextPacket() ([]byte, netip.AddrPort) {
 	s.mu.timestamp += frameSamples
 	samples := s.mu.tone.Next(frameSamples)
 	if !s.mu.sending || !s.mu.remote.IsValid() || s.mu.remote.Addr().IsUnspecified() {
+		s.mu.talking = false
 		return nil, netip.AddrPort{}
 	}
-	payloadType, payload, marker := byte(s.mu.codec), []byte(nil), false
+	payloadType, payload, marker := byte(s.mu.codec), []byte(nil), !s.mu.talking // RFC 3551 §4.1
+	s.mu.talking = true
 	if len(s.mu.digits) > 0 {
 		payloadType = EventPayload
 		payload, timestamp, marker = s.nextEventLocked(timestamp)

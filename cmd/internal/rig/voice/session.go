@@ -38,6 +38,7 @@ type Session struct {
 		remote    netip.AddrPort // invalid: nothing is sent
 		codec     Codec
 		sending   bool
+		talking   bool // the last frame was sent
 		tone      *tone.Generator
 		seq       uint16
 		timestamp uint32
