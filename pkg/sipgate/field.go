@@ -42,9 +42,9 @@ func (s *scanner) field(f field, v Span) {
 		if !validList(value) {
 			s.bad("malformed Route")
 		}
-	case fieldReferTo:
+	case fieldReferTo, fieldReferredBy:
 		if !validList(value) {
-			s.bad("malformed Refer-To")
+			s.bad("malformed Refer-To or Referred-By")
 		}
 	default:
 	}

@@ -9,6 +9,8 @@ const (
 	classDigit
 	classSpace // linear white space, CR and LF of a fold included
 	classIPv6  // between the brackets, zone included
+	classScheme
+	classMark // what tidying a value looks at
 )
 
 var class = func() (t [256]uint8) {
@@ -16,15 +18,15 @@ var class = func() (t [256]uint8) {
 		b := byte(c)
 		switch {
 		case '0' <= b && b <= '9':
-			t[c] |= classToken | classHost | classDigit | classIPv6
+			t[c] |= classToken | classHost | classDigit | classIPv6 | classScheme
 		case 'a' <= b|0x20 && b|0x20 <= 'z':
-			t[c] |= classToken | classHost | classIPv6
+			t[c] |= classToken | classHost | classIPv6 | classScheme
 		}
 	}
 	for _, set := range []struct {
 		chars string
 		bit   uint8
-	}{{"-.!%*_+`'~", classToken}, {"-._", classHost}, {":.%-_", classIPv6}, {" \t\r\n", classSpace}} {
+	}{{"-.!%*_+`'~", classToken}, {"-._", classHost}, {":.%-_", classIPv6}, {" \t\r\n", classSpace}, {"+-.", classScheme}, {" \t\r\n\"<;,", classMark}} {
 		for i := range len(set.chars) {
 			t[set.chars[i]] |= set.bit
 		}
@@ -122,7 +124,7 @@ func validURI(u []byte) bool {
 	if foldEqual(scheme, "sip") || foldEqual(scheme, "sips") {
 		return validHostPart(rest)
 	}
-	return span(scheme, 0, classToken) == colon
+	return all(scheme, classScheme) && !is(scheme[0], classDigit)
 }
 
 func validHostPart(rest []byte) bool {

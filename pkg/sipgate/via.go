@@ -27,14 +27,15 @@ func readVia(b []byte, i int) (v via, next int) {
 	}
 	for i < len(b) && b[i] == ';' {
 		p, end := nextParam(b, i)
-		if end < 0 {
+		if end < 0 || p.quoted {
+			// Quoted values are in the grammar, in nobody's Via, and beyond the parser behind us.
 			return v, -1
 		}
 		i = end
 		if !foldEqual(p.name, "branch") {
 			continue
 		}
-		if v.branch.Present() || p.quoted || p.to == p.from {
+		if v.branch.Present() || p.to == p.from {
 			return v, -1
 		}
 		v.branch = Span{p.from, p.to}
