@@ -246,3 +246,11 @@ func TestFileOfAnotherKind(t *testing.T) {
 		t.Errorf("a text file: %v", err)
 	}
 }
+
+func putBindings(aors ...string) []registrar.Change {
+	var changes []registrar.Change
+	for _, aor := range aors {
+		changes = append(changes, registrar.Change{Action: registrar.Put, Binding: binding(aor)})
+	}
+	return changes
+}
