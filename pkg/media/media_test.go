@@ -17,18 +17,21 @@ import (
 
 const patience = 5 * time.Second
 
-var local = netip.MustParseAddr("127.0.0.1")
+var (
+	local = netip.MustParseAddr("127.0.0.1")
+	far   = netip.MustParseAddrPort("192.0.2.1:4000")
+)
 
 // socketPath is short, as paths of Unix sockets must be.
-func socketPath(t *testing.T) string {
-	t.Helper()
+func socketPath(tb testing.TB) string {
+	tb.Helper()
 	dir, err := os.MkdirTemp("", "mss")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return filepath.Join(dir, "media.sock")
@@ -39,8 +42,8 @@ type process struct {
 	stop func()
 }
 
-func serve(t *testing.T, o media.Options) process {
-	t.Helper()
+func serve(tb testing.TB, o media.Options) process {
+	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ready := make(chan struct{})
 	done := make(chan error, 1)
@@ -50,7 +53,7 @@ func serve(t *testing.T, o media.Options) process {
 	case <-ready:
 	case err := <-done:
 		cancel()
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	stopped := false
 	stop := func() {
@@ -60,16 +63,16 @@ func serve(t *testing.T, o media.Options) process {
 		stopped = true
 		cancel()
 		if err := <-done; err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	}
-	t.Cleanup(stop)
+	tb.Cleanup(stop)
 	return process{stop}
 }
 
-// client runs a client until stop.
-func client(t *testing.T, c *media.Client) (stop func()) {
-	t.Helper()
+// run runs a client until stop.
+func run(tb testing.TB, c *media.Client) (stop func()) {
+	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
@@ -81,10 +84,10 @@ func client(t *testing.T, c *media.Client) (stop func()) {
 		stopped = true
 		cancel()
 		if err := <-done; err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	}
-	t.Cleanup(stop)
+	tb.Cleanup(stop)
 	return stop
 }
 
@@ -226,7 +229,7 @@ func TestVoiceAndReports(t *testing.T) {
 	socket := socketPath(t)
 	serve(t, media.Options{Socket: socket, PortLow: 20000, PortHigh: 20999})
 	c := media.Dial(media.ClientOptions{Socket: socket})
-	client(t, c)
+	run(t, c)
 	k := talk(t, c)
 	if k.portA < 20000 || k.portA > 20998 {
 		t.Errorf("port %d is out of range", k.portA)
@@ -249,10 +252,10 @@ func TestMediaRestarts(t *testing.T) {
 	first := serve(t, media.Options{Socket: socket})
 	told := make(chan netip.AddrPort, 10)
 	c := media.Dial(media.ClientOptions{Socket: socket, OnLearned: func(_ uint64, remote netip.AddrPort) { told <- remote }})
-	client(t, c)
+	run(t, c)
 	k := talk(t, c)
 	learned := newPhone(t)
-	c.Aim(k.idA, media.Aim{RTP: netip.MustParseAddrPort("192.0.2.1:4000"), Learn: media.LearnSource, Send: true, Receive: true, Generation: 2})
+	c.Aim(k.idA, media.Aim{RTP: far, Learn: media.LearnSource, Send: true, Receive: true, Generation: 2})
 	reports(t, c, k.idA)
 	for seq := range byte(4) {
 		learned.say(k.portA, seq)
@@ -284,7 +287,7 @@ func TestSignallingRestarts(t *testing.T) {
 	socket := socketPath(t)
 	serve(t, media.Options{Socket: socket})
 	c := media.Dial(media.ClientOptions{Socket: socket})
-	stop := client(t, c)
+	stop := run(t, c)
 	k := talk(t, c)
 	setup := c.NewID()
 	open(t, c, media.EndpointSpec{ID: setup, Local: local})
@@ -296,7 +299,7 @@ func TestSignallingRestarts(t *testing.T) {
 	next := media.Dial(media.ClientOptions{Socket: socket})
 	next.Restore(media.EndpointSpec{ID: k.idA, Group: k.idA, Local: local, Port: k.portA, Aim: aimAt(k.a)}, k.idB)
 	next.Restore(media.EndpointSpec{ID: k.idB, Group: k.idA, Local: local, Port: k.portB, Aim: aimAt(k.b)}, k.idA)
-	client(t, next)
+	run(t, next)
 	k.check(t, next, 3)
 	r := reports(t, next, k.idA, k.idB, setup)
 	if r[0].PacketsIn != 3 || r[1].PacketsOut != 3 {
@@ -312,7 +315,7 @@ func TestOrphansAreClosed(t *testing.T) {
 	socket := socketPath(t)
 	serve(t, media.Options{Socket: socket, OrphanTime: time.Millisecond})
 	c := media.Dial(media.ClientOptions{Socket: socket})
-	stop := client(t, c)
+	stop := run(t, c)
 	port := open(t, c, media.EndpointSpec{ID: c.NewID(), Local: local})
 	stop()
 	for deadline := time.Now().Add(patience); ; {
@@ -332,18 +335,18 @@ func TestNewerStreamTakesOver(t *testing.T) {
 	socket := socketPath(t)
 	serve(t, media.Options{Socket: socket})
 	old := media.Dial(media.ClientOptions{Socket: socket, AnswerTime: 50 * time.Millisecond})
-	stop := client(t, old)
+	stop := run(t, old)
 	open(t, old, media.EndpointSpec{ID: old.NewID(), Local: local})
 	stop()
 	c := media.Dial(media.ClientOptions{Socket: socket})
-	client(t, c)
+	run(t, c)
 	talk(t, c)
 }
 
 func TestOpenWithoutMedia(t *testing.T) {
 	t.Parallel()
 	c := media.Dial(media.ClientOptions{Socket: socketPath(t), AnswerTime: 30 * time.Millisecond})
-	client(t, c)
+	run(t, c)
 	got := make(chan opened, 1)
 	c.Open(media.EndpointSpec{ID: c.NewID(), Local: local}, func(port int, err error) { got <- opened{port, err} })
 	if o := await(t, got); fault.KindOf(o.err) != fault.Unavailable {
@@ -369,7 +372,7 @@ func TestSilentAndLearnedAreTold(t *testing.T) {
 		OnSilent:  func(id uint64) { silent <- id },
 		OnLearned: func(_ uint64, remote netip.AddrPort) { learned <- remote },
 	})
-	client(t, c)
+	run(t, c)
 	p, id := newPhone(t), c.NewID()
 	port := open(t, c, media.EndpointSpec{ID: id, Local: local, Timeout: 50 * time.Millisecond, Aim: media.Aim{Learn: media.LearnSource, Receive: true}})
 	if got := await(t, silent); got != id {
@@ -393,7 +396,7 @@ func TestLostIsTold(t *testing.T) {
 	c := media.Dial(media.ClientOptions{Socket: socket, OnLost: func(id uint64, _ error) { lost <- id }})
 	id := c.NewID()
 	c.Restore(media.EndpointSpec{ID: id, Local: local, Port: int(taken.addr().Port() &^ 1)}, 0)
-	client(t, c)
+	run(t, c)
 	if got := await(t, lost); got != id {
 		t.Errorf("lost %d, want %d", got, id)
 	}

@@ -4,23 +4,23 @@ package relay
 type Drop uint8
 
 const (
-	// Passed: it was passed on.
+	// Passed means that it was passed on.
 	Passed Drop = iota
-	// Malformed: not RTP on the RTP port or not RTCP on the RTCP port.
+	// Malformed means that it was not RTP on the RTP port or not RTCP on the RTCP port.
 	Malformed
-	// Stranger: from an address that may not speak here.
+	// Stranger means that it came from an address that may not speak here.
 	Stranger
-	// Probation: from an address that may yet be learned.
+	// Probation means that it came from an address that may yet be learned.
 	Probation
-	// Held: the SDP does not expect voice from the far end.
+	// Held means that the SDP does not expect voice from the far end.
 	Held
-	// Muted: the SDP forbids voice to the far end.
+	// Muted means that the SDP forbids voice to the far end.
 	Muted
-	// Unjoined: nobody to pass it to.
+	// Unjoined means that there is nobody to pass it to.
 	Unjoined
-	// Unaimed: the far end's address is not known.
+	// Unaimed means that the far end's address is not known.
 	Unaimed
-	// Unsent: the kernel refused to send it.
+	// Unsent means that the kernel refused to send it.
 	Unsent
 
 	drops = iota

@@ -16,20 +16,20 @@ import (
 const patience = 5 * time.Second
 
 // run starts an engine that ends with the test.
-func run(t testing.TB, o Options) *Engine {
-	t.Helper()
+func run(tb testing.TB, o Options) *Engine {
+	tb.Helper()
 	e, err := New(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	e.Listen(true)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return e
@@ -69,14 +69,14 @@ type talker struct {
 	conn *net.UDPConn
 }
 
-func talk(t testing.TB, local netip.Addr) talker {
-	t.Helper()
+func talk(tb testing.TB, local netip.Addr) talker {
+	tb.Helper()
 	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(local, 0)))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
-	return talker{t, conn}
+	tb.Cleanup(func() { conn.Close() })
+	return talker{tb, conn}
 }
 
 func (s talker) addr() netip.AddrPort {
@@ -111,18 +111,18 @@ func (s talker) hear(from netip.AddrPort) []byte {
 func aimAt(s talker) Aim { return Aim{RTP: s.addr(), Send: true, Receive: true, Generation: 1} }
 
 // call opens two joined endpoints that are aimed at two talkers and returns the relay's two addresses.
-func call(t testing.TB, e *Engine, group uint64, local netip.Addr, a, b talker) (ra, rb netip.AddrPort) {
-	t.Helper()
+func call(tb testing.TB, e *Engine, group uint64, local netip.Addr, a, b talker) (ra, rb netip.AddrPort) {
+	tb.Helper()
 	var at [2]netip.AddrPort
 	for i, s := range []talker{a, b} {
 		port, err := e.Open(Spec{ID: group*2 + uint64(i), Group: group, Local: local, Aim: aimAt(s)})
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		at[i] = netip.AddrPortFrom(local, uint16(port))
 	}
 	if err := e.Join(group*2, group*2+1); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	e.Flush()
 	return at[0], at[1]

@@ -39,7 +39,7 @@ func runSteps(t *testing.T, f *Flow, steps []step) {
 			f.Aim(now, *s.aim)
 			continue
 		}
-		v := Verdict{}
+		var v Verdict
 		if s.rtcp {
 			v = f.RTCP(now, s.from, receiverReport(s.ssrc))
 		} else {

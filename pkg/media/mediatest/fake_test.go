@@ -36,6 +36,7 @@ func bubble(t *testing.T, o media.ClientOptions, check func(t *testing.T, f *Fak
 func TestFakeWithoutProcess(t *testing.T) {
 	t.Parallel()
 	bubble(t, media.ClientOptions{}, func(t *testing.T, f *Fake) {
+		t.Helper()
 		f.SetDown(true)
 		began := time.Now()
 		got := make(chan opened, 1)
@@ -69,6 +70,7 @@ func TestFakeTellsAndRemembers(t *testing.T) {
 		OnLost:    func(id uint64, _ error) { told = append(told, id) },
 	}
 	bubble(t, o, func(t *testing.T, f *Fake) {
+		t.Helper()
 		a, b, c := f.NewID(), f.NewID(), f.NewID()
 		for _, id := range []uint64{a, b, c} {
 			f.Open(media.EndpointSpec{ID: id, Local: local}, func(int, error) {})
