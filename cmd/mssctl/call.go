@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
@@ -21,7 +20,7 @@ func (a *app) callList() *cobra.Command {
 		Args:              atMost("USER"),
 		ValidArgsFunction: a.completeUsers,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			now := time.Now()
+			now := a.now()
 			l := &list{noun: "calls", columns: []string{"ID", "PHASE", "CALLER", "CALLED", "CALLEE", "SETUP", "UP FOR", "FLAGS"}}
 			err := a.eachCall(cmd.Context(), first(args), func(c *lmssv1.Call) error {
 				object, err := objectJSON(c)

@@ -28,10 +28,10 @@ func (a *app) cdrList() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			req := &lmssv1.ListRecordsRequest{User: user, Limit: limit}
 			var err error
-			if req.Since, err = moment(cmd, "since", since); err != nil {
+			if req.Since, err = a.moment(cmd, "since", since); err != nil {
 				return err
 			}
-			if req.Until, err = moment(cmd, "until", until); err != nil {
+			if req.Until, err = a.moment(cmd, "until", until); err != nil {
 				return err
 			}
 			l := &list{noun: "records", columns: append(cdr.Columns(), "ID")}
@@ -60,12 +60,12 @@ func (a *app) cdrList() *cobra.Command {
 }
 
 // moment reads a time, a date, or a duration back from now. Without a zone it is local time.
-func moment(cmd *cobra.Command, flag, text string) (*timestamppb.Timestamp, error) {
+func (a *app) moment(cmd *cobra.Command, flag, text string) (*timestamppb.Timestamp, error) {
 	if text == "" {
 		return nil, nil //nolint:nilnil // absent is a value of this type
 	}
 	if ago, err := time.ParseDuration(text); err == nil {
-		return timestamppb.New(time.Now().Add(-ago)), nil
+		return timestamppb.New(a.now().Add(-ago)), nil
 	}
 	for _, layout := range []string{time.RFC3339, time.DateTime, "2006-01-02 15:04", time.DateOnly} {
 		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {

@@ -11,7 +11,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/goccy/go-yaml"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -110,11 +109,6 @@ func (a *app) printJSON(text []byte) error {
 	b.WriteByte('\n')
 	_, err := b.WriteTo(a.out)
 	return err
-}
-
-// objectJSON is a message with the names of its .proto, every scalar present.
-func objectJSON(m proto.Message) (json.RawMessage, error) {
-	return protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}.Marshal(m)
 }
 
 func writeRow(w io.Writer, cells []string) {

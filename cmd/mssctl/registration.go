@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
@@ -22,7 +21,7 @@ func (a *app) registrationList() *cobra.Command {
 		Args:              atMost("USER"),
 		ValidArgsFunction: a.completeUsers,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			now := time.Now()
+			now := a.now()
 			l := &list{noun: "registrations", columns: []string{"USER", "CONTACT", "SOURCE", "EXPIRES IN", "Q", "FLAGS", "PHONE"}}
 			err := a.with(cmd.Context(), "list registrations", func(ctx context.Context, conn *grpc.ClientConn) error {
 				stream, err := lmssv1.NewRegistrationsClient(conn).ListRegistrations(ctx, &lmssv1.ListRegistrationsRequest{User: first(args)})

@@ -16,6 +16,7 @@ type app struct {
 	in          io.Reader
 	out, errOut io.Writer
 	env         func(string) string
+	now         func() time.Time
 
 	socket  string
 	format  format
@@ -63,6 +64,7 @@ func noun(name, short string, verbs ...*cobra.Command) *cobra.Command {
 			return usage(cmd, unknownWord(cmd, args[0]))
 		},
 	}
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.AddCommand(verbs...)
 	return cmd
 }

@@ -25,7 +25,7 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-// withoutEmpty lets --address ” mean none.
+// withoutEmpty makes an empty --address mean none.
 func withoutEmpty(list []string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return strings.TrimSpace(s) == "" })
 }

@@ -82,7 +82,7 @@ func messagesText(entries []*lmssv1.TraceEntry) string {
 		}
 		fmt.Fprintf(&b, "\n%s %s %s > %s\n", m.GetAt().AsTime().Local().Format("15:04:05.000000"), m.GetTransport(), from, to)
 		for line := range strings.Lines(string(m.GetMessage())) {
-			b.WriteString("  " + printable(strings.TrimRight(line, "\r\n")) + "\n")
+			b.WriteString(strings.TrimRight("  "+printable(strings.TrimRight(line, "\r\n")), " ") + "\n")
 		}
 	}
 	return b.String()

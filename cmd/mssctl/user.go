@@ -87,6 +87,9 @@ func (a *app) userAdd() *cobra.Command {
 				},
 				GeneratePassword: !f.passwordStdin && !noPassword,
 			}
+			if f.passwordStdin && noPassword {
+				return usage(cmd, "--password-stdin and --no-password exclude each other")
+			}
 			var err error
 			if req.Password, err = a.readPassword(cmd, f.passwordStdin); err != nil {
 				return err
@@ -102,7 +105,6 @@ func (a *app) userAdd() *cobra.Command {
 	}
 	f.register(cmd)
 	cmd.Flags().BoolVar(&noPassword, "no-password", false, "the user is known by address alone")
-	cmd.MarkFlagsMutuallyExclusive("no-password", "password-stdin")
 	return cmd
 }
 
@@ -116,14 +118,17 @@ func (a *app) userSet() *cobra.Command {
 		Args:              exactly("NAME"),
 		ValidArgsFunction: a.completeUsers,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !anyChanged(cmd) {
+				return usage(cmd, "nothing to change: give at least one flag")
+			}
+			if f.passwordStdin && newPassword {
+				return usage(cmd, "--password-stdin and --new-password exclude each other")
+			}
 			req, err := a.setRequest(cmd, &f, args[0])
 			if err != nil {
 				return err
 			}
 			req.GeneratePassword = newPassword
-			if !anyChanged(cmd) {
-				return usage(cmd, "nothing to change: give at least one flag")
-			}
 			return a.with(cmd.Context(), "set user", func(ctx context.Context, conn *grpc.ClientConn) error {
 				m, err := lmssv1.NewUsersClient(conn).SetUser(ctx, req)
 				if err != nil {
@@ -135,7 +140,6 @@ func (a *app) userSet() *cobra.Command {
 	}
 	f.register(cmd)
 	cmd.Flags().BoolVar(&newPassword, "new-password", false, "make a new password and print it once")
-	cmd.MarkFlagsMutuallyExclusive("new-password", "password-stdin")
 	return cmd
 }
 

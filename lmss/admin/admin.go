@@ -8,6 +8,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"sync"
@@ -98,6 +99,7 @@ func New(options Options) *Server {
 	if missing := methodsWithoutRule(s.grpc); len(missing) > 0 {
 		panic("admin: methods without an access rule: " + missing[0])
 	}
+	s.SetReady(false)
 	return s
 }
 
@@ -113,7 +115,7 @@ func (s *Server) SetReady(ready bool) {
 // Run serves on the listener (see [Listen]) until ctx ends, and closes it. Requests in progress get a
 // second to end.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
-	s.SetReady(false)
+	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -124,9 +126,10 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		s.grpc.GracefulStop()
 	}()
 	err := s.grpc.Serve(listener)
-	if ctx.Err() == nil {
-		return err // the listener broke; the goroutine above ends with ctx, which is the caller's
-	}
+	cancel()
 	<-done
-	return nil
+	if errors.Is(err, grpc.ErrServerStopped) {
+		return nil // ctx ended before the first request
+	}
+	return err // nil when ctx ended it
 }
