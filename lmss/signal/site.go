@@ -167,7 +167,7 @@ func (s *site) find(name federation.User, instance, contact string) (siptranspor
 // ended counts and logs a call's one termination.
 func (s *site) ended(r cdr.Record) {
 	s.terminate.count(r.Termination.Class)
-	s.logger.Info("call ended", "call", string(r.ID), "caller", r.Caller, "called", r.Called,
+	s.logger.Debug("call ended", "call", string(r.ID), "caller", r.Caller, "called", r.Called,
 		"class", string(r.Termination.Class), "reason", r.Termination.Reason, "by", string(r.Termination.By))
 }
 
