@@ -60,8 +60,10 @@ type Env interface {
 
 	// Find gives the flow on which a phone can be reached now.
 	Find(user federation.User, instance, contact string) (siptransport.Flow, bool)
-	// Track makes a leg known by its Call-ID; Forget ends that.
+	// Track makes a leg known by its Call-ID and keeps its connection open; Moved follows it to another
+	// connection; Forget ends both.
 	Track(l *Leg)
+	Moved(l *Leg)
 	Forget(l *Leg)
 	// Ended tells that the call is over and all its legs are forgotten.
 	Ended(c *Call)

@@ -53,6 +53,7 @@ var capabilities = []field{{"Allow", Allow}, {"Accept", "application/sdp"}}
 func (l *Leg) flowSeen(req *siptx.Request) {
 	if l.flow != req.Flow {
 		l.flow = req.Flow
+		l.call.env.Moved(l)
 	}
 	if l.stale {
 		l.back()
@@ -150,6 +151,7 @@ func (l *Leg) waitForPhone() {
 		flow, ok := c.env.Find(l.user, l.instance, l.target)
 		if ok {
 			l.flow = flow
+			l.call.env.Moved(l)
 			l.back()
 			return
 		}

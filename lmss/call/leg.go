@@ -53,6 +53,7 @@ type Leg struct {
 	acked      bool   // the last 2xx has been ACKed
 	branch     siptx.Branch
 
+	holding siptransport.FlowID // the connection that this leg keeps open; owned by Runner
 	// dismissed are the tags of answers that were ended at once.
 	dismissed []string
 

@@ -53,6 +53,8 @@ type Deps struct {
 	VoiceAddr func(siptransport.Flow) (bind, shown netip.Addr)
 	// Find is the flow of a registered phone, by instance or Contact URI.
 	Find func(user federation.User, instance, contact string) (siptransport.Flow, bool)
+	// Hold keeps a connection open for a leg, or ends that. Holds are counted.
+	Hold func(flow siptransport.Flow, on bool)
 	// Ended hears of every call's end, on the owner's goroutine; it must not block.
 	Ended func(cdr.Record)
 }
@@ -378,12 +380,33 @@ func (r *Runner) DropNote(id string) {
 
 // Track makes a leg known.
 func (r *Runner) Track(l *Leg) {
+	r.Moved(l)
 	l.next = r.legs[l.callID]
 	r.legs[l.callID] = l
 }
 
+// Moved tells that a leg may be on another connection now: the old one may go, the new one must stay.
+func (r *Runner) Moved(l *Leg) {
+	if l.holding == l.flow.ID {
+		return
+	}
+	r.release(l)
+	if l.flow.ID != 0 {
+		l.holding = l.flow.ID
+		r.deps.Hold(l.flow, true)
+	}
+}
+
+func (r *Runner) release(l *Leg) {
+	if l.holding != 0 {
+		r.deps.Hold(siptransport.Flow{Transport: siptransport.TCP, ID: l.holding}, false)
+		l.holding = 0
+	}
+}
+
 // Forget ends that.
 func (r *Runner) Forget(l *Leg) {
+	r.release(l)
 	head := r.legs[l.callID]
 	if head == l {
 		if l.next == nil {

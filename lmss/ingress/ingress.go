@@ -78,6 +78,7 @@ func (h *Handler) Stray(res *siptx.Response) { h.calls.Stray(res) }
 // FlowClosed tells registrar and calls that a connection is gone.
 func (h *Handler) FlowClosed(flow siptransport.Flow, _ error) {
 	h.Registrar.FlowClosed(flow)
+	h.Keep(flow, false)
 	h.calls.FlowClosed(flow)
 }
 

@@ -54,6 +54,7 @@ type site struct {
 	runners   []*call.Runner
 	counters  ingress.Counters
 	terminate terminations
+	keeper    keeper
 }
 
 // assemble wires a site; nothing runs yet.
@@ -75,13 +76,13 @@ func assemble(p parts) (*site, error) {
 	s.dialplan.Store(plan)
 	door := &ingress.Deps{
 		Users: p.users, Plan: s.dialplan.Load, Registrar: s.bindings, Authority: authority, Persist: p.persist,
-		Keep:     func(f siptransport.Flow, keep bool) { s.endpoint.Keep(f, keep) },
+		Keep:     s.keeper.register,
 		LocalFor: func(t siptransport.Transport, a netip.Addr) (netip.AddrPort, bool) { return s.endpoint.LocalFor(t, a) },
 		Logger:   p.logger, Counters: &s.counters,
 	}
 	deps := &call.Deps{
 		Config: &s.call, Media: p.media, Store: p.store, Notes: p.notes, Logger: p.logger,
-		SentBy: s.sentBy, VoiceAddr: s.voiceAddr, Find: s.find, Ended: s.ended,
+		SentBy: s.sentBy, VoiceAddr: s.voiceAddr, Find: s.find, Hold: s.keeper.hold, Ended: s.ended,
 	}
 	s.stack, err = siptx.New(siptx.Options{
 		Workers: p.workers, Timers: p.timers, Sender: lateSender{s}, Logger: p.logger, Tap: s.tap(),
@@ -97,6 +98,7 @@ func assemble(p parts) (*site, error) {
 	if p.trace > 0 {
 		s.ring = tracering.New(s.stack.Workers(), p.trace)
 	}
+	s.keeper.keep = func(f siptransport.Flow, on bool) { s.endpoint.Keep(f, on) }
 	s.endpoint = siptransport.New(siptransport.Options{Network: p.network, Logger: p.logger, Receiver: s.stack})
 	return s, nil
 }
