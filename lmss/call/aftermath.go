@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/mss-federation/mss/pkg/federation"
+	"github.com/mss-federation/mss/pkg/sipgate"
 	"github.com/mss-federation/mss/pkg/siptx"
 )
 
@@ -14,9 +15,29 @@ func (r *Runner) EndNoted(id string, n *Note) {
 	r.post(func() {
 		r.closeNoted(id, n)
 		if n.Ended == nil {
+			r.remember(n)
 			r.sendNoted(n, aftermathFirst)
 		}
 	})
+}
+
+// remember keeps the INVITEs for the ACKs of the 487s that will come.
+func (r *Runner) remember(n *Note) {
+	for _, ringing := range n.Ringing {
+		var head sipgate.Head
+		if sipgate.Scan(ringing.Invite, &head) == nil {
+			id := string(head.CallID.Of(ringing.Invite))
+			r.noted[id] = ringing.Invite
+			r.After(timeout64T1, func() { delete(r.noted, id) })
+		}
+	}
+}
+
+// ackNoted acknowledges the failure of an INVITE that an earlier process sent.
+func (r *Runner) ackNoted(res *siptx.Response) {
+	if invite := r.noted[string(res.Head.CallID.Of(res.Raw))]; invite != nil {
+		r.SendRaw(res.Flow, siptx.AckFor(invite, res.Head.To.Of(res.Raw)))
+	}
 }
 
 // The gaps between the repeated messages: T1, doubled, three times.

@@ -66,14 +66,15 @@ type Runner struct {
 	worker *siptx.Worker
 	legs   map[string]*Leg // by Call-ID
 	calls  map[string]*Call
-	voices map[uint64]*Leg // by endpoint
+	voices map[uint64]*Leg   // by endpoint
+	noted  map[string][]byte // INVITEs of an earlier process, by Call-ID, until their failures were ACKed
 }
 
 // NewRunner makes the runner of one worker.
 func NewRunner(deps *Deps, worker *siptx.Worker) *Runner {
 	return &Runner{
 		deps: deps, worker: worker,
-		legs: map[string]*Leg{}, calls: map[string]*Call{}, voices: map[uint64]*Leg{},
+		legs: map[string]*Leg{}, calls: map[string]*Call{}, voices: map[uint64]*Leg{}, noted: map[string][]byte{},
 	}
 }
 
@@ -151,9 +152,13 @@ func (r *Runner) Cancel(tx *siptx.ServerTx, req *siptx.Request) {
 	l.cancelReinvite()
 }
 
-// Stray takes a 2xx to an INVITE whose transaction is gone: a callee that repeats it after a restart, or
-// one who answered when nobody waited any more.
+// Stray takes a final response to an INVITE whose transaction is gone: a callee that repeats it after a
+// restart, or one who answered when nobody waited any more.
 func (r *Runner) Stray(res *siptx.Response) {
+	if res.Head.Status >= 300 {
+		r.ackNoted(res)
+		return
+	}
 	l := r.find(res.Head.CallID.Of(res.Raw), res.Head.FromTag.Of(res.Raw), res.Head.ToTag.Of(res.Raw))
 	if l != nil && l.state == legConfirmed && l.remoteTag == string(res.Head.ToTag.Of(res.Raw)) {
 		again := *l

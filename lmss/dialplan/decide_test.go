@@ -10,8 +10,8 @@ import (
 	"github.com/mss-federation/mss/pkg/federation"
 )
 
-func plan(t testing.TB, uplink bool) *Plan {
-	t.Helper()
+func plan(tb testing.TB, uplink bool) *Plan {
+	tb.Helper()
 	users := map[federation.User]Presence{"4001": Known, "4002": Disabled, "alice.b": Known, "+15550101": Known, "5550102": Known}
 	p, err := New(Options{
 		Users:  func(u federation.User) Presence { return users[u] },
@@ -19,7 +19,7 @@ func plan(t testing.TB, uplink bool) *Plan {
 		Uplink: uplink,
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }

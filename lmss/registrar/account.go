@@ -23,6 +23,7 @@ func (a account) register(now time.Time, req *Request, limit int, o *Options) (a
 	current, changes := a.expire(now)
 	current.match(req, wishes)
 	switch current.order(req, wishes) {
+	case newer:
 	case repeated:
 		return a, a.listing(now)
 	case late:

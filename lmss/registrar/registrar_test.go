@@ -18,14 +18,14 @@ var (
 )
 
 // newRegistrar grants what is asked for unless the options say otherwise.
-func newRegistrar(t testing.TB, o Options) *Registrar {
-	t.Helper()
+func newRegistrar(tb testing.TB, o Options) *Registrar {
+	tb.Helper()
 	if o.Random == nil {
 		o.Random = func(int) int { return 0 }
 	}
 	r, err := New(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r
 }
@@ -39,15 +39,15 @@ func tcp(remote string, id siptransport.FlowID) siptransport.Flow {
 }
 
 // register is a REGISTER of 4001 with one Contact header value, as it comes from ingress.
-func register(t testing.TB, flow siptransport.Flow, callID string, cseq uint32, contact string) Request {
-	t.Helper()
+func register(tb testing.TB, flow siptransport.Flow, callID string, cseq uint32, contact string) Request {
+	tb.Helper()
 	var values []string
 	if contact != "" {
 		values = []string{contact}
 	}
 	contacts, star, err := ParseContacts(values)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return Request{AoR: "4001", CallID: callID, CSeq: cseq, Contacts: contacts, Star: star, Expires: Absent, Flow: flow, RPort: true}
 }

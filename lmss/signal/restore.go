@@ -118,6 +118,14 @@ func (l *leftovers) resume(s *site) {
 		runner.Resume(c, l.ended[c])
 	}
 	for id, note := range l.notes {
-		s.runners[0].EndNoted(id, note)
+		s.runners[noteHome(s, note)].EndNoted(id, note)
 	}
+}
+
+// noteHome is the worker that hears what comes of the noted INVITEs: the one that their Call-IDs name.
+func noteHome(s *site, note *call.Note) int {
+	if len(note.CDR.LegCallIDs) == 0 {
+		return 0
+	}
+	return s.stack.Home(note.CDR.LegCallIDs[0])
 }

@@ -74,6 +74,17 @@ func (s *Store) SaveBindings(changes []registrar.Change) error {
 	})
 }
 
+// forgetExpired removes bindings that ran out while nobody was there to see it. A day is left for clocks
+// that were wrong. When the disk takes nothing they stay: they do no harm but take space.
+func (s *Store) forgetExpired(now time.Time) {
+	err := s.writer.do(0, func(tx *transaction) error {
+		return tx.exec(deleteExpired, now.Add(-24*time.Hour).UnixNano())
+	})
+	if err != nil {
+		s.options.Logger.Warn("bindings that have expired stay in the store", "error", err)
+	}
+}
+
 func writeBinding(tx *transaction, id registrar.BindingID, c registrar.Change) error {
 	if c.Action == registrar.Delete {
 		return tx.exec(deleteBinding, string(id.AoR), id.URI)

@@ -24,7 +24,7 @@ var children = map[string]func(dir string) error{}
 func TestMain(m *testing.M) {
 	if name := os.Getenv(childVariable); name != "" {
 		if err := children[name](os.Args[len(os.Args)-1]); err != nil {
-			fmt.Println("FAILED", err)
+			fmt.Fprintln(os.Stdout, "FAILED", err)
 			os.Exit(1)
 		}
 		os.Exit(0)
@@ -61,7 +61,7 @@ func writeUntilKilled(dir string) error {
 	}
 	go func() {
 		for line := range out {
-			fmt.Println(line)
+			fmt.Fprintln(os.Stdout, line)
 		}
 	}()
 	return s.Run(context.Background())

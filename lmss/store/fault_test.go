@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -36,15 +37,19 @@ func TestFailedFsyncIsNeverRetried(t *testing.T) {
 // TestDiskFull runs in a process of its own that mounts a small disk where only it sees it.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
-	cmd := child("disk full", t.TempDir())
+	if out, err := ownMounts(child("disk full", t.TempDir())).Output(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// ownMounts lets a child mount what only it sees.
+func ownMounts(cmd *exec.Cmd) *exec.Cmd {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	if os.Geteuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
 	}
-	if out, err := cmd.Output(); err != nil {
-		t.Errorf("%v: %s", err, out)
-	}
+	return cmd
 }
 
 // started opens and runs a store in a child, and tells of its states.
@@ -56,7 +61,7 @@ func started(dir string, o Options) (s *Store, states chan State, err error) {
 	}
 	go func() {
 		if err := s.Run(context.Background()); err != nil {
-			fmt.Println(err)
+			fmt.Fprintln(os.Stdout, err)
 		}
 	}()
 	return s, states, nil
@@ -267,4 +272,39 @@ func TestStateOfErrors(t *testing.T) {
 			t.Errorf("%v: %v, want %v", err, got, want)
 		}
 	}
+}
+
+func init() { children["restart on full disk"] = restartOnFullDisk }
+
+// TestRestartOnFullDisk opens a store where nothing can be written but in the reserve, after a stop that
+// left no file of SQLite's behind.
+func TestRestartOnFullDisk(t *testing.T) {
+	t.Parallel()
+	if out, err := ownMounts(child("restart on full disk", t.TempDir())).Output(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func restartOnFullDisk(dir string) error {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
+		return fmt.Errorf("mount: %w", err)
+	}
+	s, err := Open(dir, Options{ReserveBytes: 1 << 20})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(s.SetSetting("realm", "example.org"), s.Close(), fill(filepath.Join(dir, "ballast"))); err != nil {
+		return err
+	}
+	s, err = Open(dir, Options{ReserveBytes: 1 << 20})
+	if err != nil {
+		return err
+	}
+	if realm, _, err := s.Setting("realm"); err != nil || realm != "example.org" {
+		return fmt.Errorf("realm %q: %w", realm, err)
+	}
+	if state, cause := s.State(); state != ReserveUsed {
+		return fmt.Errorf("the store is %v: %w", state, cause)
+	}
+	return s.Close()
 }

@@ -48,13 +48,13 @@ const (
 )
 
 // OpenNotes opens the file, making it if need be. What a torn or damaged record cuts off is lost; all
-// before it is there. max bounds the file in bytes.
-func OpenNotes(path string, max int64) (*Notes, error) {
+// before it is there. bound is its largest size in bytes.
+func OpenNotes(path string, bound int64) (*Notes, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	n := &Notes{path: path, max: max}
+	n := &Notes{path: path, max: bound}
 	n.mu.file, n.mu.live = f, map[string]span{}
 	text, err := io.ReadAll(f)
 	if err != nil {

@@ -11,25 +11,25 @@ import (
 	"github.com/mss-federation/mss/pkg/fault"
 )
 
-func openNotes(t testing.TB, path string, max int64) *Notes {
-	t.Helper()
-	n, err := OpenNotes(path, max)
+func openNotes(tb testing.TB, path string, bound int64) *Notes {
+	tb.Helper()
+	n, err := OpenNotes(path, bound)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { must(t, n.Close()) })
+	tb.Cleanup(func() { must(tb, n.Close()) })
 	return n
 }
 
 // loaded is the notes as a map.
-func loaded(t testing.TB, n *Notes) map[string]string {
-	t.Helper()
+func loaded(tb testing.TB, n *Notes) map[string]string {
+	tb.Helper()
 	all, err := n.Load()
-	must(t, err)
+	must(tb, err)
 	m := map[string]string{}
 	for _, note := range all {
 		if _, ok := m[note.ID]; ok {
-			t.Errorf("note %s twice", note.ID)
+			tb.Errorf("note %s twice", note.ID)
 		}
 		m[note.ID] = string(note.Data)
 	}

@@ -91,11 +91,12 @@ func openFault(dir string, err error) error {
 
 func (s *Store) open() error {
 	path := filepath.Join(s.dir, databaseName)
-	db, err := sql.Open("sqlite", dsn(path, "wal_autocheckpoint(0)"))
-	if err != nil {
-		return err
+	s.reserve = reserve{path: filepath.Join(s.dir, reserveName), size: s.options.ReserveBytes}
+	var err error
+	if s.writer, err = openWriter(path, &s.options); err != nil && stateOf(err) == Full && s.reserve.giveUp() {
+		s.writer, err = openWriter(path, &s.options)
 	}
-	if s.writer, err = openWriter(db, path, &s.options); err != nil {
+	if err != nil {
 		return err
 	}
 	if s.reader, err = sql.Open("sqlite", dsn(path, "query_only(1)")); err != nil {
@@ -105,7 +106,7 @@ func (s *Store) open() error {
 	if s.notes, err = OpenNotes(filepath.Join(s.dir, notesName), s.options.NotesBytes); err != nil {
 		return err
 	}
-	s.reserve = reserve{path: filepath.Join(s.dir, reserveName), size: s.options.ReserveBytes}
+	s.forgetExpired(time.Now())
 	if err := s.reserve.make(); err != nil {
 		s.options.Logger.Warn("no reserve for a full disk", "file", s.reserve.path, "error", err)
 		s.mu.state, s.mu.cause = ReserveUsed, err

@@ -20,26 +20,26 @@ import (
 )
 
 // open opens a store in dir and closes it with the test.
-func open(t testing.TB, dir string, o Options) *Store {
-	t.Helper()
+func open(tb testing.TB, dir string, o Options) *Store {
+	tb.Helper()
 	if o.ReserveBytes == 0 {
 		o.ReserveBytes = 1 << 20
 	}
 	s, err := Open(dir, o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Error("close:", err)
+			tb.Error("close:", err)
 		}
 	})
 	return s
 }
 
 // run starts the writer; stop drains it. stop may be called more than once.
-func run(t testing.TB, s *Store) (stop func() error) {
-	t.Helper()
+func run(tb testing.TB, s *Store) (stop func() error) {
+	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -52,13 +52,13 @@ func run(t testing.TB, s *Store) (stop func() error) {
 		}
 		return err
 	}
-	t.Cleanup(func() { _ = stop() }) // a test that minds calls it itself
+	tb.Cleanup(func() { _ = stop() }) // a test that minds calls it itself
 	return stop
 }
 
 // saved waits for one write.
-func saved(t testing.TB, write func(done func(error)) error) error {
-	t.Helper()
+func saved(tb testing.TB, write func(done func(error)) error) error {
+	tb.Helper()
 	done := make(chan error, 1)
 	if err := write(func(err error) { done <- err }); err != nil {
 		return err
@@ -82,7 +82,7 @@ func binding(aor string) registrar.Binding {
 	return registrar.Binding{
 		AoR: federation.User(aor), Contact: "<sip:" + aor + "@10.0.0.7>", RequestURI: "sip:" + aor + "@10.0.0.7", Flow: flow, Target: flow,
 		Address: netip.MustParseAddrPort("10.0.0.7:5060"), NAT: true, Instance: "urn:uuid:1", RegID: 1, CallID: "r1", CSeq: 7, Q: 500,
-		Path: []string{"<sip:edge.example.org;lr>"}, UserAgent: "phone/1", Registered: began, Refreshed: began.Add(time.Minute), Expires: began.Add(time.Hour),
+		Path: []string{"<sip:edge.example.org;lr>"}, UserAgent: "phone/1", Registered: began, Refreshed: began.Add(time.Minute), Expires: began.AddDate(100, 0, 0),
 	}
 }
 
@@ -134,17 +134,17 @@ func TestEverythingComesBack(t *testing.T) {
 	}
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
+func must(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
-func expect(t testing.TB, what string, got, want any) {
-	t.Helper()
+func expect(tb testing.TB, what string, got, want any) {
+	tb.Helper()
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("%s:\n got %+v\nwant %+v", what, got, want)
+		tb.Errorf("%s:\n got %+v\nwant %+v", what, got, want)
 	}
 }
 
@@ -244,6 +244,25 @@ func TestFileOfAnotherKind(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(dir, databaseName), []byte(strings.Repeat("not a database\n", 1000)), 0o600))
 	if _, err := Open(dir, Options{ReserveBytes: -1}); err == nil || !strings.Contains(err.Error(), "move it aside") {
 		t.Errorf("a text file: %v", err)
+	}
+}
+
+func TestExpiredBindingsAreForgotten(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	stop := run(t, s)
+	changes := putBindings("old", "yesterday", "live")
+	for i, expired := range []time.Duration{25 * time.Hour, 23 * time.Hour, -time.Hour} {
+		changes[i].Binding.Expires = time.Now().Add(-expired)
+	}
+	must(t, s.SaveBindings(changes))
+	must(t, stop())
+	must(t, s.Close())
+	bindings, err := open(t, dir, Options{}).LoadBindings()
+	must(t, err)
+	if len(bindings) != 2 || bindings[0].AoR != "live" || bindings[1].AoR != "yesterday" {
+		t.Errorf("bindings: %+v", bindings)
 	}
 }
 

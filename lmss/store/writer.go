@@ -22,6 +22,7 @@ const (
 	putRecord
 	putBinding
 	deleteBinding
+	deleteExpired
 	putUser
 	deleteUser
 	putAudit
@@ -38,6 +39,7 @@ var statementText = [statements]string{
 	putRecord:     "INSERT OR REPLACE INTO cdrs (id, setup_at, caller, called, callee, class, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
 	putBinding:    "INSERT OR REPLACE INTO bindings (aor, uri, expires, data) VALUES (?, ?, ?, ?)",
 	deleteBinding: "DELETE FROM bindings WHERE aor = ? AND uri = ?",
+	deleteExpired: "DELETE FROM bindings WHERE expires < ?",
 	putUser:       "INSERT OR REPLACE INTO users (name, data) VALUES (?, ?)",
 	deleteUser:    "DELETE FROM users WHERE name = ?",
 	putAudit:      "INSERT INTO audit (at, who, what, before, after, hash) VALUES (?, ?, ?, ?, ?, ?)",
@@ -58,7 +60,11 @@ type writer struct {
 	checkpointBytes int64
 }
 
-func openWriter(db *sql.DB, path string, o *Options) (*writer, error) {
+func openWriter(path string, o *Options) (*writer, error) {
+	db, err := sql.Open("sqlite", dsn(path, "wal_autocheckpoint(0)"))
+	if err != nil {
+		return nil, err
+	}
 	w := &writer{db: db, checkpointBytes: o.CheckpointBytes}
 	// Cancellable contexts would cost a goroutine per statement.
 	conn, err := db.Conn(context.Background())
@@ -84,7 +90,7 @@ func (w *writer) prepare(path string, o *Options) error {
 		return err
 	}
 	for i, text := range statementText {
-		if w.mu.prepared[i], err = w.mu.conn.PrepareContext(context.Background(), text); err != nil {
+		if w.mu.prepared[i], err = w.mu.conn.PrepareContext(context.Background(), text); err != nil { //nolint:sqlclosecheck // close closes them
 			return err
 		}
 	}

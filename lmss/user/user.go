@@ -114,9 +114,10 @@ func (u *User) SetPassword(realm, password string) error {
 }
 
 // Clone copies the user with all that it points to.
-func (u User) Clone() User {
-	u.Addresses = slices.Clone(u.Addresses)
-	return u
+func (u *User) Clone() User {
+	c := *u
+	c.Addresses = slices.Clone(u.Addresses)
+	return c
 }
 
 // Validate says what is wrong with the user, as a fault.Invalid that names the user and the field.

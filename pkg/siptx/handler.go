@@ -21,8 +21,9 @@ type Handler interface {
 	Cancel(tx *ServerTx, req *Request)
 	// Ack brings an ACK that does not belong to a failure: the ACK to a 2xx.
 	Ack(req *Request)
-	// Stray brings a 2xx to one of our INVITEs whose transaction is gone or was given up: late, or
-	// after a restart. The user answers it with ACK and BYE, or with the ACK that it remembers.
+	// Stray brings a final response to one of our INVITEs whose transaction is gone or was given up: late,
+	// or after a restart. The user answers a 2xx with ACK and BYE, or with the ACK that it remembers; a
+	// failure with [AckFor], if it still has the INVITE, so that the peer stops repeating it.
 	Stray(res *Response)
 	// FlowClosed is told to every worker when a stream connection ended, after everything read from it
 	// was handled and the client transactions on it got their OnSendError.

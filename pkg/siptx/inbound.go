@@ -175,7 +175,7 @@ func (w *Worker) response(e entry, msg []byte) (passed bool) {
 	switch {
 	case tx != nil && tx.method == h.Method:
 		tx.receive(in.Flow, msg)
-	case tx == nil && h.Method == "INVITE" && h.Status/100 == 2:
+	case tx == nil && h.Method == "INVITE" && h.Status >= 200:
 		w.stray(in.Flow, msg)
 	default:
 		w.metrics.stray.Add(1)
