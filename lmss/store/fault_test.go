@@ -165,9 +165,20 @@ func wantRecords(s *Store, want int) error {
 	return err
 }
 
-func diskFull(dir string) error {
+// mountSmall puts a disk of 8 MB in the place of dir, for this process alone.
+func mountSmall(dir string) error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("part from the mounts of others: %w", err)
+	}
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
 		return fmt.Errorf("mount: %w", err)
+	}
+	return nil
+}
+
+func diskFull(dir string) error {
+	if err := mountSmall(dir); err != nil {
+		return err
 	}
 	s, states, err := started(dir, Options{ReserveBytes: 1 << 20, RetryInterval: 20 * time.Millisecond, QueueLimit: 3})
 	if err != nil {
@@ -286,8 +297,8 @@ func TestRestartOnFullDisk(t *testing.T) {
 }
 
 func restartOnFullDisk(dir string) error {
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
-		return fmt.Errorf("mount: %w", err)
+	if err := mountSmall(dir); err != nil {
+		return err
 	}
 	s, err := Open(dir, Options{ReserveBytes: 1 << 20})
 	if err != nil {
