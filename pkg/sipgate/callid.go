@@ -31,7 +31,7 @@ func find(msg []byte, f field) ([]byte, bool) {
 		if len(msg) == 0 || msg[0] == '\r' || msg[0] == '\n' {
 			return nil, false
 		}
-		if msg[0] == ' ' || msg[0] == '\t' || !mayBe(msg[0], f) {
+		if !mayBe(msg[0], f) {
 			continue
 		}
 		colon := span(msg, 0, classToken)
@@ -43,7 +43,7 @@ func find(msg []byte, f field) ([]byte, bool) {
 	}
 }
 
-// mayBe spares most headers the comparison of names: by first letter.
+// mayBe spares most headers, and all folds, the comparison of names: by first letter.
 func mayBe(c byte, f field) bool {
 	c |= 0x20
 	if f == fieldCallID {

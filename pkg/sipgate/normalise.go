@@ -21,6 +21,7 @@ import "bytes"
 //  8. In the scheme of the Request-URI and of addresses, what is no letter becomes an x: the parser
 //     refuses such schemes, and we know none of them, so that unknown ones get their 416.
 //  9. In CSeq one space stands between number and method.
+//  10. The version is written in capitals.
 func Normalise(msg []byte) []byte {
 	if len(msg) > MaxMessage || len(msg) == 0 || !odd(msg) {
 		return msg
@@ -79,14 +80,19 @@ func firstLine(b []byte) []byte {
 	return b
 }
 
-// oddStart applies rules 2 and 6 to a start line.
+// oddStart applies rules 2, 6, 8 and 10 to a start line.
 func oddStart(line []byte) bool {
+	line = bytes.TrimRight(line, "\r")
 	if len(line) >= 12 && foldEqual(line[:4], "sip/") {
-		reason := bytes.TrimRight(line[12:], "\r")
-		return len(reason) >= 3 && foldEqual(reason[:3], "sip") && bytes.IndexByte(reason, ' ') < 0
+		return string(line[:4]) != version[:4] || sipWord(line[12:])
 	}
 	first, last := requestURI(line)
-	return first < last && oddURI(line[first:last])
+	return first < last && (oddURI(line[first:last]) || foldEqual(line[last:], " sip/2.0") && string(line[last+1:]) != version)
+}
+
+// sipWord says that a reason phrase is one word that begins with "SIP".
+func sipWord(reason []byte) bool {
+	return len(reason) >= 3 && foldEqual(reason[:3], "sip") && bytes.IndexByte(reason, ' ') < 0
 }
 
 // requestURI finds what lies between the first and the last space of a request line; an empty span if
@@ -182,16 +188,23 @@ func folded(line []byte) bool {
 }
 
 func (n *normaliser) startLine(line []byte) {
+	from, to := requestURI(line)
 	switch {
 	case !oddStart(line):
 		n.dst = append(n.dst, line...)
 	case foldEqual(line[:4], "sip/"):
-		n.dst = append(append(n.dst, line...), ' ')
+		n.dst = append(append(n.dst, version[:4]...), line[4:]...)
+		if sipWord(line[12:]) {
+			n.dst = append(n.dst, ' ')
+		}
 	default:
-		from, to := requestURI(line)
 		n.dst = append(n.dst, line[:from]...)
 		n.dst = appendURI(n.dst, line[from:to])
-		n.dst = append(n.dst, line[to:]...)
+		if foldEqual(line[to:], " sip/2.0") {
+			n.dst = append(n.dst, " "+version...)
+		} else {
+			n.dst = append(n.dst, line[to:]...)
+		}
 	}
 	n.dst = append(n.dst, "\r\n"...)
 }

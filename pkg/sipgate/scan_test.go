@@ -120,6 +120,7 @@ func TestScanRefuses(t *testing.T) {
 		{"Via without host", []string{"UDP 192.0.2.9:5062", "UDP"}, 400, false},
 		{"Via with empty parameter", []string{";rport;", ";;rport;"}, 400, true},
 		{"Via with two branches", []string{";rport;", ";branch=z9hG4bK1;"}, 400, true},
+		{"Via with a quoted parameter", []string{";rport;", ";x=\"y\";"}, 400, true},
 		{"Via of RFC 2543", []string{"branch=z9hG4bK-7-1-0", "branch=1"}, 0, true},
 		{"Via without branch", []string{";branch=z9hG4bK-7-1-0", ""}, 0, true},
 		{"Via with the cookie alone", []string{"branch=z9hG4bK-7-1-0", "branch=z9hG4bK"}, 400, true},

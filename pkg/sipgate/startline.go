@@ -49,7 +49,7 @@ func (s *scanner) requestURI(u []byte) {
 		return
 	}
 	// RFC 3261 §19.1.1: no headers in a Request-URI; they would become headers of what we send.
-	if !validURI(u) || hasHeaders(u) {
+	if !validURI(u) || uriTail(u) < len(u) && hasHeaders(u) {
 		s.bad("malformed Request-URI")
 	}
 }

@@ -28,9 +28,12 @@ func kindOf(f field) kind {
 	}
 }
 
-// idle says whether white space between two characters means nothing. Behind a comma it does not either,
-// but there the parser knows.
+// idle says whether white space between two characters means nothing. Behind a comma it never does; there
+// the parser has trouble with bare addresses only, and the usual spelling stays.
 func (k kind) idle(before, behind byte) bool {
+	if before == ',' {
+		return k.addresses() && behind != '<' && behind != '"'
+	}
 	return behind == ',' && k != kindWords || k.separator(before) || k.separator(behind)
 }
 
