@@ -60,7 +60,7 @@ func (tr *transcript) String() string {
 func start(t *testing.T, args ...string) *program {
 	t.Helper()
 	p := &program{t: t, cmd: exec.Command("/proc/self/exe", args...)}
-	p.cmd.Env = append(os.Environ(), playVariable+"=1")
+	p.cmd.Env = append(os.Environ(), playVariable+"=1", "GORACE=atexit_sleep_ms=0") // a dying process must not linger for the race detector
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

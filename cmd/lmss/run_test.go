@@ -100,13 +100,32 @@ func TestKilledSupervisor(t *testing.T) {
 	second.see(second.stdout, "ready\n", 1)
 	t.Logf("serves again %v after the kill", time.Since(killed))
 	for _, pid := range children {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if _, state, _ := strings.Cut(string(stat), ") "); err == nil && !strings.HasPrefix(state, "Z") {
-			t.Errorf("process %d is left behind: %s", pid, stat)
-		}
+		eventually(t, fmt.Sprintf("end of process %d", pid), func() bool { return !running(pid) })
 	}
+	t.Logf("old children gone %v after the kill", time.Since(killed))
 	if !strings.Contains(second.stderr.String(), "did not end in order") {
 		t.Error("no word about the predecessor")
+	}
+}
+
+// running says whether the process is there and no zombie.
+func running(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return err == nil && !strings.HasPrefix(state, "Z")
+}
+
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	timeout := time.After(patience)
+	for !cond() {
+		select {
+		case <-ticker.C:
+		case <-timeout:
+			t.Fatalf("never: %s", what)
+		}
 	}
 }
 

@@ -52,6 +52,7 @@ func playChild() int {
 	}
 	in.Ready()
 	<-ctx.Done()
+	fmt.Fprintln(os.Stdout, "child-ended", in.Name, os.Getpid())
 	return 0
 }
 

@@ -25,7 +25,7 @@ func startDaemon(t *testing.T, addr netip.AddrPort, dir string) *daemon {
 	t.Helper()
 	d := &daemon{t: t, lines: make(chan string, 100)}
 	d.cmd = exec.Command("/proc/self/exe", addr.String(), dir)
-	d.cmd.Env = append(os.Environ(), roleVariable+"=supervisor")
+	d.cmd.Env = append(os.Environ(), roleVariable+"=supervisor", "GORACE=atexit_sleep_ms=0") // nobody lingers for the race detector
 	d.cmd.Stderr = &d.stderr
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {
@@ -120,6 +120,7 @@ func TestKilledSupervisorLeavesNothingBehind(t *testing.T) {
 	}
 	// The next one, started at once, has to wait for the port until the orphans ended.
 	second := startDaemon(t, addr, dir)
+	first.expect("child-ended", "signal") // of its own accord, not by the axe of OrphanGrace
 	eventually(t, patience, "children end", func() bool { return !running(media) && !running(sig) })
 	t.Logf("children gone %v after their supervisor", time.Since(killed))
 	if took := time.Since(killed); took > 2*time.Second {

@@ -147,6 +147,9 @@ func TestKilledChildComesBackOnTheSameSocket(t *testing.T) {
 	b := startBench(t, nil)
 	first := b.expect(Ready)
 	b.ask("hello", fmt.Sprintf("%d config-1 hello", first.PID))
+	if group, err := syscall.Getpgid(first.PID); err != nil || group != first.PID {
+		t.Errorf("process group %d, %v: a terminal's Ctrl-C would reach the child", group, err)
+	}
 
 	killed := time.Now()
 	if err := syscall.Kill(first.PID, syscall.SIGKILL); err != nil {
