@@ -209,6 +209,13 @@ func diskFull(dir string) error {
 		func() error { return awaitState(states, Full) },
 		func() error { return wantKind(addUser(), fault.Exhausted, "free space") },
 		func() error { return closeWhileFull(s) },
+		func() error {
+			_, err := Open(dir+"/second", Options{ReserveBytes: -1})
+			if err == nil || !strings.Contains(err.Error(), "free space") && !strings.Contains(err.Error(), "no space left") {
+				return fmt.Errorf("a new store on the full disk: %w", err)
+			}
+			return nil
+		},
 		func() error { return os.Remove(ballast) },
 		func() error { return awaitState(states, ReserveUsed) },
 		func() error { return awaitState(states, Healthy) }, // with a new reserve

@@ -95,6 +95,9 @@ func keepCopy(conn *sql.Conn, name string) error {
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if err := makePrivate(temporary); err != nil {
+		return err
+	}
 	if _, err := conn.ExecContext(context.Background(), "VACUUM INTO ?", temporary); err != nil {
 		return err
 	}

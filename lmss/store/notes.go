@@ -48,7 +48,8 @@ const (
 )
 
 // OpenNotes opens the file, making it if need be. What a torn or damaged record cuts off is lost; all
-// before it is there. bound is its largest size in bytes.
+// before it is there. bound is its largest size in bytes, of which
+// half may be live.
 func OpenNotes(path string, bound int64) (*Notes, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -130,8 +131,8 @@ func (n *Notes) Put(id string, data []byte) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	length := int64(noteHead + len(id) + len(data))
-	if n.mu.used+length > n.max {
-		return fault.New("write note", fault.Exhausted, id, fmt.Sprintf("the calls in set-up fill %d MB", n.max>>20))
+	if n.mu.used+length > n.max/2 { // the other half is what makes compacting rare
+		return fault.New("write note", fault.Exhausted, id, fmt.Sprintf("the calls in set-up fill %d MB", n.max>>21))
 	}
 	at, err := n.appendLocked(id, data, false)
 	if err != nil {

@@ -125,7 +125,7 @@ func TestNotesStaySmall(t *testing.T) {
 
 func TestNotesAreBounded(t *testing.T) {
 	t.Parallel()
-	n := openNotes(t, filepath.Join(t.TempDir(), "notes"), 10_000)
+	n := openNotes(t, filepath.Join(t.TempDir(), "notes"), 20_000)
 	var err error
 	stored := 0
 	for ; err == nil; stored++ {

@@ -52,7 +52,8 @@ func (s *Store) flush(retry bool) {
 	case retry && state == ReserveUsed:
 		s.remakeReserve()
 	case retry && state == Full:
-		if s.probe() != nil {
+		if err := s.probe(); err != nil {
+			answer(s.takeWaiting(), refused("write to store", "", stateOf(err), err))
 			return
 		}
 	}

@@ -247,6 +247,27 @@ func TestFileOfAnotherKind(t *testing.T) {
 	}
 }
 
+func TestOnlyWeMayRead(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	must(t, os.Chmod(dir, 0o755))
+	s := open(t, dir, Options{})
+	must(t, s.PutUser(user.User{Name: "4001"}, Audit{}))
+	must(t, keepCopy(s.writer.mu.conn, filepath.Join(dir, "copy")))
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	if len(entries) < 6 {
+		t.Errorf("only %d files", len(entries))
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		must(t, err)
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v", e.Name(), info.Mode())
+		}
+	}
+}
+
 func TestExpiredBindingsAreForgotten(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

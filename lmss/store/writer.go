@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,6 +62,10 @@ type writer struct {
 }
 
 func openWriter(path string, o *Options) (*writer, error) {
+	// SQLite would let others read what it makes; its log files get the rights of the database.
+	if err := makePrivate(path); err != nil {
+		return nil, err
+	}
 	db, err := sql.Open("sqlite", dsn(path, "wal_autocheckpoint(0)"))
 	if err != nil {
 		return nil, err
@@ -69,13 +74,30 @@ func openWriter(path string, o *Options) (*writer, error) {
 	// Cancellable contexts would cost a goroutine per statement.
 	conn, err := db.Conn(context.Background())
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s cannot be used: move it aside, or put a copy in its place: %w", path, err), db.Close())
+		return nil, errors.Join(unusable(path, err), db.Close())
 	}
 	w.mu.conn = conn
 	if err := w.prepare(path, o); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	return w, nil
+}
+
+// makePrivate makes an empty file for us alone, unless there is one.
+func makePrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func unusable(path string, err error) error {
+	next := "move it aside, or put a copy in its place"
+	if stateOf(err) == Full {
+		next = "free space on its disk, or end the program that holds it"
+	}
+	return fmt.Errorf("%s cannot be used: %s: %w", path, next, err)
 }
 
 func (w *writer) prepare(path string, o *Options) error {
