@@ -50,6 +50,7 @@ setup-packages:
 setup-modules:
 	@echo "setup: Go modules (downloads what the module cache does not have)"
 	@go mod download
+	@go mod tidy -diff >/dev/null 2>&1 || true # fetches what verify-tidy will look at, and judges nothing
 
 .PHONY: setup-tools
 setup-tools: $(STAMPS)
@@ -74,7 +75,7 @@ build: ## build the programs into .build/bin
 	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/ $(addprefix ./cmd/,$(PROGRAMS))
 
 .PHONY: generate
-generate: setup-tools ## write the Go code of proto/ again
+generate: $(STAMPS) ## write the Go code of proto/ again
 	@cd proto && $(BUFGEN) generate
 
 ##@ proof
@@ -83,7 +84,7 @@ generate: setup-tools ## write the Go code of proto/ again
 verify: verify-generated verify-tidy verify-format verify-samples ## check what is generated, tidied, formatted or sampled
 
 .PHONY: verify-generated
-verify-generated: setup-tools ## check that generated code is current (fix-generated)
+verify-generated: $(STAMPS) ## check that generated code is current (fix-generated)
 	@rm -rf $(BUILD)/verify/proto && mkdir -p $(BUILD)/verify/proto
 	@cd proto && $(BUFGEN) generate -o $(BUILD)/verify/proto
 	@diff -r --exclude='*.proto' --exclude='*.yaml' --exclude='*_test.go' proto $(BUILD)/verify/proto >$(BUILD)/verify/generated.diff \
@@ -103,12 +104,12 @@ fix-tidy: ## tidy go.mod and go.sum
 	@go mod tidy
 
 .PHONY: verify-format
-verify-format: setup-tools ## check gofumpt and import order (fix-format)
+verify-format: $(STAMPS) ## check gofumpt and import order (fix-format)
 	@$(LINTER) fmt --diff >/dev/null || { $(LINTER) fmt --diff | grep '^+++' || true; echo "verify-format: not formatted: run make fix-format"; exit 1; }
 	@echo "verify-format: ok"
 
 .PHONY: fix-format
-fix-format: setup-tools ## format all Go code
+fix-format: $(STAMPS) ## format all Go code
 	@$(LINTER) fmt
 
 .PHONY: verify-samples
@@ -117,13 +118,13 @@ verify-samples: build ## check the sample configurations with the programs that 
 	@echo "verify-samples: ok"
 
 .PHONY: lint
-lint: setup-tools ## lint Go, protocols
+lint: $(STAMPS) ## lint Go, protocols
 	@$(LINTER) run
 	@cd proto && $(BUFGEN) lint
 	@echo "lint: ok"
 
 .PHONY: fix-lint
-fix-lint: setup-tools ## mend what the linters can mend by themselves
+fix-lint: $(STAMPS) ## mend what the linters can mend by themselves
 	@$(LINTER) run --fix
 
 .PHONY: unit

@@ -99,10 +99,19 @@ func (s *Server) guard(ctx context.Context, method string, handle func() error) 
 			err = fault.New("serve "+method, fault.Internal, "", fmt.Sprintf("it panicked: %v; the log has the stack", p))
 		}
 		if rules[method] == write {
-			s.options.Logger.InfoContext(ctx, "admin change", slog.String("method", method), slog.String("who", caller.String()),
-				slog.Duration("took", time.Since(start)), slog.Any("error", err))
+			s.logChange(ctx, method, caller, time.Since(start), err)
 		}
 		err = faultgrpc.Status(err)
 	}()
 	return handle()
+}
+
+// logChange says in the log who changed something, or tried to.
+func (s *Server) logChange(ctx context.Context, method string, caller Caller, took time.Duration, err error) {
+	attrs := []slog.Attr{slog.String("method", method), slog.String("who", caller.String()), slog.Duration("took", took)}
+	if err != nil {
+		s.options.Logger.LogAttrs(ctx, slog.LevelWarn, "admin change failed", append(attrs, slog.Any("error", err))...)
+		return
+	}
+	s.options.Logger.LogAttrs(ctx, slog.LevelInfo, "admin change", attrs...)
 }
