@@ -40,6 +40,34 @@ func TestRunServesAndStops(t *testing.T) {
 	}
 }
 
+func TestSystemdIsNotified(t *testing.T) {
+	path := office(t, "")
+	address := filepath.Join(filepath.Dir(path), "notify")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: address, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = socket.Close() }()
+	t.Setenv("NOTIFY_SOCKET", address)
+	p := start(t, "run", "--config", path)
+	if err := socket.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"READY=1", "STOPPING=1"} {
+		buf := make([]byte, 100)
+		n, err := socket.Read(buf)
+		if err != nil || string(buf[:n]) != want {
+			t.Fatalf("notified %q, %v, want %s", buf[:n], err, want)
+		}
+		if env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pids("media", 1)[0])); err == nil && bytes.Contains(env, []byte("NOTIFY_SOCKET")) {
+			t.Error("a child could speak for the daemon")
+		}
+		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestFileBrokenLaterDoesNotStopARestart kills the children after the file became unreadable.
 func TestFileBrokenLaterDoesNotStopARestart(t *testing.T) {
 	t.Parallel()

@@ -122,6 +122,7 @@ func playSupervisor() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	defer context.AfterFunc(ctx, func() { fmt.Fprintln(os.Stdout, "stop-asked supervisor", os.Getpid()) })()
 	env := []string{roleVariable + "=child"}
 	err = Run(ctx, Options{
 		Children: []Child{

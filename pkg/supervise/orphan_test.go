@@ -154,3 +154,38 @@ func TestSupervisorStopsInOrder(t *testing.T) {
 		t.Errorf("%v: %s", err, d.stderr.String())
 	}
 }
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	addr := freePort(t)
+	d := startDaemon(t, addr, t.TempDir())
+	pid := d.expect("child-ready", "signal")
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.Write([]byte("stubborn")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	asked := time.Now()
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	d.expect("stop-asked", "supervisor")
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.cmd.Wait(); err != nil {
+		t.Errorf("%v: %s", err, d.stderr.String())
+	}
+	if took := time.Since(asked); took > DefaultStopTimeout/2 {
+		t.Errorf("ended after %v", took)
+	}
+	if running(pid) {
+		t.Error("the child that would not stop is still there")
+	}
+}
