@@ -48,6 +48,9 @@ func TestPanicEndsOneResponseTimerOrPost(t *testing.T) {
 		})
 		r.receive(udpFlow(), response(msg, 200, "b"))
 		expect(t, "told", r.told(), "fragile response", `panicked "out@example.org" response`)
+		if n := len(r.stack.Worker(0).clients); n != 0 {
+			t.Errorf("%d client transactions left", n)
+		}
 		r.on(0, func(*Worker) { panic("post") })
 		expect(t, "told", r.told(), `panicked "" post`)
 		sleep(time.Second)

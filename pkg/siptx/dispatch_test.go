@@ -88,7 +88,7 @@ func TestQueueFull(t *testing.T) {
 				t.Errorf("sent %s", s.msg)
 			}
 		}
-		r.receive(udpFlow(), withCallID(request("UPDATE", branchA, "tag", 1), "kept"))
+		r.receive(udpFlow(), withCallID(request("BYE", branchA, "", 1), "kept"))
 		for range 3 { // no room is left: lost, not refused
 			r.receive(udpFlow(), withCallID(request("BYE", branchA, "tag", 1), "full"))
 			r.receive(udpFlow(), withCallID(response(outgoing("BYE", 1), 200, ""), "full"))

@@ -217,8 +217,6 @@ func (w *Worker) parseRequest(flow siptransport.Flow, msg []byte) *Request {
 		w.log.Debug("request not readable", "flow", flow, "err", err)
 		return nil
 	}
-	// Methods are case-sensitive (RFC 3261 §7.1); the library makes them upper case.
-	req.Method = sip.RequestMethod(w.head.Method)
 	w.req = Request{Request: req, Head: &w.head, Raw: raw, Flow: flow}
 	w.inWork.msg, w.inWork.callID = raw, callIDOf(req)
 	return &w.req

@@ -15,6 +15,8 @@ import (
 	"github.com/mss-federation/mss/pkg/siptransport"
 )
 
+var _ Sender = (*siptransport.Endpoint)(nil)
+
 var (
 	ourAddr  = netip.MustParseAddrPort("192.0.2.1:5060")
 	peerAddr = netip.MustParseAddrPort("192.0.2.9:5060")
@@ -200,10 +202,9 @@ func (r *rig) starts() []string {
 }
 
 // told is what user 0 wrote down since the last look.
-func (r *rig) told() []string {
-	u := r.users[0]
-	log := u.log
-	u.log = nil
+func (r *rig) told() (log []string) {
+	r.t.Helper()
+	r.on(0, func(*Worker) { log, r.users[0].log = r.users[0].log, nil })
 	return log
 }
 

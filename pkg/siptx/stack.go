@@ -32,6 +32,8 @@ var (
 	ErrTableFull = errors.New("too many transactions")
 )
 
+var _ siptransport.Receiver = (*Stack)(nil)
+
 // Stack is the workers of one process. It is the receiver of siptransport's messages.
 type Stack struct {
 	options Options

@@ -155,7 +155,6 @@ func (w *Worker) work(entries []entry) []entry {
 		case !w.message(e):
 			e.in.Release()
 		}
-		w.flushFailures()
 	}
 	return entries
 }
