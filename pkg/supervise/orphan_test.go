@@ -118,6 +118,9 @@ func TestKilledSupervisorLeavesNothingBehind(t *testing.T) {
 	if err := first.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := first.cmd.Process.Wait(); err != nil { // until then it has the lock
+		t.Fatal(err)
+	}
 	// The next one, started at once, has to wait for the port until the orphans ended.
 	second := startDaemon(t, addr, dir)
 	first.expect("child-ended", "signal") // of its own accord, not by the axe of OrphanGrace
