@@ -87,6 +87,8 @@ func TestCheck(t *testing.T) {
 			{"lower count", answer(t, c, "4001", password, 1), time.Second, "4001", Replayed},
 			{"jump", answer(t, c, "4001", password, 900), 5 * time.Minute, "4001", OK},
 			{"too old", answer(t, c, "4001", password, 901), 5*time.Minute + 1, "4001", Stale},
+			{"from the future", answer(t, a.Challenge(start.Add(time.Hour), false), "4001", password, 1), 0, "4001", Stale},
+			{"clock set back a little", answer(t, a.Challenge(start.Add(time.Minute), false), "4001", password, 1), 0, "4001", OK},
 			{"nonce of an earlier process", answer(t, other.Challenge(start, false), "4001", password, 1), 0, "4001", Stale},
 			{"made-up nonce", answer(t, `Digest realm="example.org", nonce="x", qop="auth", algorithm=`+alg, "4001", password, 1), 0, "4001", Stale},
 			{"wrong password", answer(t, c, "4001", "wrong", 1), 0, "4001", WrongPassword},

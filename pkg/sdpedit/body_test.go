@@ -19,6 +19,10 @@ func TestBody(t *testing.T) {
 		{"quoted boundary", `Multipart/Alternative; x=y; BOUNDARY = "b1"`, mixed, sdp},
 		{"LF alone", "multipart/mixed;boundary=b1", strings.ReplaceAll(mixed, "\r\n", "\n"), strings.ReplaceAll(sdp, "\r\n", "\n")},
 		{"not closed", "multipart/mixed;boundary=b1", lines("--b1", "Content-Type: application/sdp", "", "v=0"), "v=0\r\n"},
+		{
+			"longer boundary inside", "multipart/mixed;boundary=b",
+			lines("--b", "Content-Type: application/sdp", "", "v=0", "--bb", "--b--"), "v=0\r\n--bb",
+		},
 		{"empty", "application/sdp", "", ""},
 		{"another type", "text/plain", plain, ""},
 		{"no type", "", plain, ""},

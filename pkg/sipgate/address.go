@@ -97,8 +97,8 @@ func readBare(b []byte, i, end int) (next int) {
 // tagOf checks the value of a From or To header and finds its tag. Positions are within the value.
 func tagOf(b []byte) (tag Span, ok bool) {
 	i := readAddress(b, 0)
-	for i >= 0 && i < len(b) {
-		if b[i] != ';' {
+	for count := 1; i >= 0 && i < len(b); count++ {
+		if b[i] != ';' || count > MaxParams {
 			return tag, false
 		}
 		p, next := nextParam(b, i)
@@ -126,8 +126,8 @@ func validList(b []byte) bool {
 		if i = readAddress(b, i); i < 0 {
 			return false
 		}
-		for i < len(b) && b[i] == ';' {
-			if _, i = nextParam(b, i); i < 0 {
+		for count := 1; i < len(b) && b[i] == ';'; count++ {
+			if _, i = nextParam(b, i); i < 0 || count > MaxParams {
 				return false
 			}
 		}

@@ -16,6 +16,9 @@ const (
 	MaxHeaders    = 128      // header lines
 	MaxHeaderLine = 8 << 10  // bytes of one header, folds included
 	MaxURI        = 1 << 10  // bytes of one URI
+	// MaxParams bounds the parameters of one address or Via: the parser compares each with all before it,
+	// so that 8 KB of them would take it 10 ms.
+	MaxParams = 64
 	// MaxForwardsLimit is what a larger Max-Forwards is clamped to: RFC 3261 §8.1.1.6 recommends 70 as
 	// the start, so nobody needs more, and 255 would let a loop live almost four times as long.
 	MaxForwardsLimit = 70

@@ -25,9 +25,9 @@ func readVia(b []byte, i int) (v via, next int) {
 		}
 		i = span(b, i, classSpace)
 	}
-	for i < len(b) && b[i] == ';' {
+	for count := 1; i < len(b) && b[i] == ';'; count++ {
 		p, end := nextParam(b, i)
-		if end < 0 || p.quoted {
+		if end < 0 || p.quoted || count > MaxParams {
 			// Quoted values are in the grammar, in nobody's Via, and beyond the parser behind us.
 			return v, -1
 		}
