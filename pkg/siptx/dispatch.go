@@ -6,13 +6,18 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/mss-federation/mss/pkg/sipgate"
 	"github.com/mss-federation/mss/pkg/siptransport"
 )
 
-// unlimited is for entries whose number others bound.
-const unlimited = math.MaxInt
+const (
+	// unlimited is for entries whose number others bound.
+	unlimited = math.MaxInt
+	// ageless is for messages that are taken however long others wait.
+	ageless = time.Duration(math.MaxInt64)
+)
 
 // callIDRandom is the length of the random part of our own Call-IDs, 128 bits in base32.
 const callIDRandom = 26
@@ -25,7 +30,7 @@ func (s *Stack) Receive(in *siptransport.Inbound) {
 		home = s.home(id)
 	}
 	w := s.workers[home]
-	if !w.queue.offer(entry{in: in}, s.options.Queue-s.options.Queue/4) {
+	if !w.queue.offer(entry{in: in}, s.options.Queue-s.options.Queue/4, s.options.MaxWait) {
 		s.congested(w, in)
 	}
 }
@@ -57,7 +62,8 @@ func ownWorker(callID []byte) (int, bool) {
 	return n, true
 }
 
-// congested decides about a message that found three quarters of the queue taken, or the stack stopped.
+// congested decides about a message that found three quarters of the queue taken, or too old, or the stack
+// stopped.
 func (s *Stack) congested(w *Worker, in *siptransport.Inbound) {
 	h := heads.Get().(*sipgate.Head)
 	defer heads.Put(h)
@@ -65,7 +71,7 @@ func (s *Stack) congested(w *Worker, in *siptransport.Inbound) {
 	refusal := sipgate.Scan(msg, h)
 	if refusal == nil && reserved(h) {
 		in.Data = msg
-		if w.queue.offer(entry{in: in}, s.options.Queue) {
+		if w.queue.offer(entry{in: in}, s.options.Queue, ageless) {
 			return
 		}
 		s.metrics.lost.Add(1)
@@ -86,17 +92,23 @@ func reserved(h *sipgate.Head) bool {
 	return !h.Request || h.Method == "ACK" || h.Method == "CANCEL" || h.Method == "BYE" || h.ToTag.Present()
 }
 
-// refuseBusy answers a new request with a stateless 503 (RFC 3261 §21.5.4). The random Retry-After keeps
-// the callers from coming back together.
+// refuseBusy answers a new request for the worker that has no time for it.
 func (s *Stack) refuseBusy(msg []byte, h *sipgate.Head, flow siptransport.Flow) {
 	var scratch [1024]byte
-	out := s.appendStateless(scratch[:0], msg, h, flow, 503, "")
-	out = append(out, "Retry-After: "...)
-	out = strconv.AppendInt(out, 1+rand.Int64N(5), 10)
-	out = append(out, "\r\nContent-Length: 0\r\n\r\n"...)
+	out := s.appendBusy(scratch[:0], msg, h, flow)
 	if err := s.options.Sender.Send(replyFlow(msg, h, flow), out, s.sendFailed); err != nil {
 		s.sendFailed(err)
 	}
+}
+
+// appendBusy appends a stateless 503 (RFC 3261 §21.5.4). The random Retry-After keeps the callers from coming
+// back together.
+func (s *Stack) appendBusy(dst, msg []byte, h *sipgate.Head, flow siptransport.Flow) []byte {
+	dst = s.appendStateless(dst, msg, h, flow, 503, "")
+	dst = append(dst, "Retry-After: "...)
+	dst = strconv.AppendInt(dst, 1+rand.Int64N(5), 10)
+	dst = append(dst, "\r\n"...)
+	return append(dst, noBody...)
 }
 
 func (s *Stack) sendFailed(error) { s.metrics.unsent.Add(1) }

@@ -103,6 +103,30 @@ func TestQueueFull(t *testing.T) {
 	})
 }
 
+// A worker that falls behind gets no new requests, long before its queue is full; after a stall without
+// much traffic it does.
+func TestQueueTooOld(t *testing.T) {
+	t.Parallel()
+	for waiting, want := range map[int]string{batch - 1: "", batch: "SIP/2.0 503 Service Unavailable"} {
+		t.Run(fmt.Sprint(waiting), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, Options{}) // not running
+				for i := range waiting {
+					r.receive(udpFlow(), withCallID(request("OPTIONS", branchA, "", 1), fmt.Sprint("early", i)))
+				}
+				sleep(251 * time.Millisecond)
+				expect(t, "sent", r.starts())
+				r.receive(udpFlow(), withCallID(request("BYE", branchA, "tag", 1), "kept"))
+				r.receive(udpFlow(), withCallID(request("OPTIONS", branchA, "", 1), "late"))
+				if got := strings.Join(r.starts(), ""); got != want {
+					t.Errorf("sent %q, want %q", got, want)
+				}
+			})
+		})
+	}
+}
+
 func TestAdoptedCall(t *testing.T) {
 	t.Parallel()
 	bubble(t, Options{Workers: 2}, func(r *rig) {

@@ -80,7 +80,8 @@ func (w *Worker) request(e entry, msg []byte) (passed bool) {
 	}
 	if len(w.servers) >= w.room(h.ToTag.Present()) {
 		w.metrics.tableFull.Add(1)
-		w.answer(in.Flow, msg, 503, "")
+		w.out = w.stack.appendBusy(w.out[:0], msg, h, in.Flow)
+		w.SendRaw(replyFlow(msg, h, in.Flow), w.out)
 		return false
 	}
 	w.newRequest(in.Flow, msg)
@@ -201,7 +202,7 @@ func (w *Worker) pass(e entry) bool {
 // hand gives the message to another worker. If that one is full it is lost, and the peer sends it again.
 func (w *Worker) hand(e entry, to int, by route) bool {
 	e.route |= by
-	if !w.stack.workers[to].queue.offer(e, w.stack.options.Queue) {
+	if !w.stack.workers[to].queue.offer(e, w.stack.options.Queue, ageless) {
 		w.metrics.lost.Add(1)
 		e.in.Release()
 	}

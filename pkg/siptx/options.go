@@ -24,6 +24,10 @@ type Options struct {
 	// Queue is how many messages may wait for one worker. Zero means 8192. A quarter of it is kept for
 	// responses, ACK, CANCEL, BYE and requests with a To tag.
 	Queue int
+	// MaxWait refuses new requests while the oldest waiting message is older and more than 64 wait, so that
+	// what is accepted is answered before its sender repeats it. What the reserved quarter is for is not
+	// refused. Zero means 250 ms, half of T1.
+	MaxWait time.Duration
 	// Posts is how many functions may wait for one worker. Zero means 65536.
 	Posts int
 	// Transactions bounds the transactions of one worker. Zero means 200 000. A quarter of it is kept
@@ -52,6 +56,9 @@ func (o *Options) EnsureDefaults() {
 	}
 	if o.Queue == 0 {
 		o.Queue = 8192
+	}
+	if o.MaxWait == 0 {
+		o.MaxWait = 250 * time.Millisecond
 	}
 	if o.Posts == 0 {
 		o.Posts = 65536

@@ -2,6 +2,7 @@ package siptx
 
 import (
 	"sync"
+	"time"
 
 	"github.com/mss-federation/mss/pkg/siptransport"
 )
@@ -18,14 +19,16 @@ const (
 type entry struct {
 	in    *siptransport.Inbound
 	route route
+	at    time.Duration // since the queue was made
 	fn    func()
 }
 
 // queue is a worker's inbox: one order for messages and functions, bounded for each. Anybody puts, the
 // worker alone takes.
 type queue struct {
-	wake chan struct{} // holds one token while there may be something to take
-	mu   struct {
+	origin time.Time
+	wake   chan struct{} // holds one token while there may be something to take
+	mu     struct {
 		sync.Mutex
 		ring     []entry
 		first    int
@@ -37,15 +40,20 @@ type queue struct {
 }
 
 func newQueue() *queue {
-	q := &queue{wake: make(chan struct{}, 1)}
+	q := &queue{origin: time.Now(), wake: make(chan struct{}, 1)}
 	q.mu.ring = make([]entry, 64)
 	return q
 }
 
-// offer puts a message unless limit messages wait already or the queue is closed.
-func (q *queue) offer(e entry, limit int) bool {
+// offer puts a message unless limit messages wait already, more than a batch of them waits and the oldest
+// entry does for longer than age, or the queue is closed.
+func (q *queue) offer(e entry, limit int, age time.Duration) bool {
+	e.at = time.Since(q.origin)
 	q.mu.Lock()
 	ok := !q.mu.closed && q.mu.messages < limit
+	if ok && q.mu.messages > batch && e.at-q.mu.ring[q.mu.first].at > age {
+		ok = false
+	}
 	if ok {
 		q.mu.messages++
 		q.putLocked(e)
@@ -68,7 +76,7 @@ func (q *queue) post(fn func(), limit int) error {
 		err = ErrBusy
 	default:
 		q.mu.posts++
-		q.putLocked(entry{fn: fn})
+		q.putLocked(entry{fn: fn, at: time.Since(q.origin)})
 	}
 	q.mu.Unlock()
 	if err == nil {

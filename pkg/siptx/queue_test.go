@@ -23,7 +23,7 @@ func TestQueueOrder(t *testing.T) {
 			switch rapid.IntRange(0, 2).Draw(t, "step") {
 			case 0:
 				in := &siptransport.Inbound{}
-				if q.offer(entry{in: in}, messageLimit) != (messages < messageLimit) {
+				if q.offer(entry{in: in}, messageLimit, ageless) != (messages < messageLimit) {
 					t.Fatalf("offer at %d messages", messages)
 				}
 				if messages < messageLimit {
@@ -74,7 +74,7 @@ func TestQueueClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	q.close()
-	if q.offer(entry{in: &siptransport.Inbound{}}, 10) {
+	if q.offer(entry{in: &siptransport.Inbound{}}, 10, ageless) {
 		t.Error("a closed queue took a message")
 	}
 	if err := q.post(func() {}, 10); !errors.Is(err, ErrStopped) {
