@@ -1,9 +1,7 @@
 package relay
 
 import (
-	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -12,121 +10,6 @@ import (
 
 	"github.com/mss-federation/mss/pkg/fault"
 )
-
-const patience = 5 * time.Second
-
-// run starts an engine that ends with the test.
-func run(tb testing.TB, o Options) *Engine {
-	tb.Helper()
-	e, err := New(o)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	e.Listen(true)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- e.Run(ctx) }()
-	tb.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			tb.Error(err)
-		}
-	})
-	return e
-}
-
-// await takes events until one fits.
-func await(t *testing.T, e *Engine, fits func(Event) bool) Event {
-	t.Helper()
-	deadline := time.After(patience)
-	for {
-		select {
-		case <-e.Ready():
-			list, _ := e.Take(nil)
-			for _, ev := range list {
-				if fits(ev) {
-					return ev
-				}
-			}
-		case <-deadline:
-			t.Fatal("no such event")
-		}
-	}
-}
-
-func report(t *testing.T, e *Engine, id uint64) Report {
-	t.Helper()
-	e.Report(id, 77)
-	e.Flush()
-	return await(t, e, func(ev Event) bool {
-		return ev.Kind == EventReport && ev.Tag == 77 && ev.Endpoint == id
-	}).Report
-}
-
-// talker is a phone's voice socket.
-type talker struct {
-	t    testing.TB
-	conn *net.UDPConn
-}
-
-func talk(tb testing.TB, local netip.Addr) talker {
-	tb.Helper()
-	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(local, 0)))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { conn.Close() })
-	return talker{tb, conn}
-}
-
-func (s talker) addr() netip.AddrPort {
-	a := s.conn.LocalAddr().(*net.UDPAddr).AddrPort()
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
-}
-
-func (s talker) send(to netip.AddrPort, pkt []byte) {
-	s.t.Helper()
-	if _, err := s.conn.WriteToUDPAddrPort(pkt, to); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// hear reads one packet and checks that it came from the relay's port.
-func (s talker) hear(from netip.AddrPort) []byte {
-	s.t.Helper()
-	if err := s.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		s.t.Fatal(err)
-	}
-	b := make([]byte, 2048)
-	n, got, err := s.conn.ReadFromUDPAddrPort(b)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if got = netip.AddrPortFrom(got.Addr().Unmap(), got.Port()); got != from {
-		s.t.Fatalf("packet from %v, want %v", got, from)
-	}
-	return b[:n]
-}
-
-func aimAt(s talker) Aim { return Aim{RTP: s.addr(), Send: true, Receive: true, Generation: 1} }
-
-// call opens two joined endpoints that are aimed at two talkers and returns the relay's two addresses.
-func call(tb testing.TB, e *Engine, group uint64, local netip.Addr, a, b talker) (ra, rb netip.AddrPort) {
-	tb.Helper()
-	var at [2]netip.AddrPort
-	for i, s := range []talker{a, b} {
-		port, err := e.Open(Spec{ID: group*2 + uint64(i), Group: group, Local: local, Aim: aimAt(s)})
-		if err != nil {
-			tb.Fatal(err)
-		}
-		at[i] = netip.AddrPortFrom(local, uint16(port))
-	}
-	if err := e.Join(group*2, group*2+1); err != nil {
-		tb.Fatal(err)
-	}
-	e.Flush()
-	return at[0], at[1]
-}
 
 func TestRelayBothWays(t *testing.T) {
 	t.Parallel()
@@ -294,6 +177,86 @@ func TestRelayCloseFreesPorts(t *testing.T) {
 	}
 }
 
+// A port that rested is given out again, and its address may be aimed at again.
+func TestRelayReusesPorts(t *testing.T) {
+	t.Parallel()
+	home := netip.MustParseAddr("127.0.0.78")
+	e := run(t, Options{Loops: 1, PortLow: 28000, PortHigh: 28001, Rest: 1, MinRest: 1})
+	for id := range uint64(3) {
+		if port, err := e.Open(Spec{ID: id + 1, Local: home}); err != nil || port != 28000 {
+			t.Fatalf("endpoint %d: port %d, %v", id+1, port, err)
+		}
+		e.Close(id+1, 5)
+		e.Flush()
+		await(t, e, func(ev Event) bool { return ev.Kind == EventReport })
+	}
+	if _, err := e.Open(Spec{ID: 9, Local: loopback, Aim: Aim{RTP: netip.AddrPortFrom(home, 28000)}}); err != nil {
+		t.Errorf("aim at a closed endpoint's address: %v", err)
+	}
+}
+
+func TestRelayPeerCloses(t *testing.T) {
+	t.Parallel()
+	e := run(t, Options{Loops: 1})
+	a, b := talk(t, loopback), talk(t, loopback)
+	ra, _ := call(t, e, 1, loopback, a, b)
+	e.Close(3, 0)
+	report(t, e, 2)
+	a.send(ra, rtpPacket(1, 0, 1))
+	for deadline := time.Now().Add(patience); ; {
+		r := report(t, e, 2)
+		if r.PacketsIn == 1 {
+			if r.Dropped[Unjoined] != 1 {
+				t.Errorf("report %+v", r)
+			}
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the packet was not counted")
+		}
+	}
+}
+
+func TestSocketsAreExpedited(t *testing.T) {
+	t.Parallel()
+	e := run(t, Options{Loops: 1})
+	for local, option := range map[string][2]int{
+		"127.0.0.1": {unix.IPPROTO_IP, unix.IP_TOS},
+		"::1":       {unix.IPPROTO_IPV6, unix.IPV6_TCLASS},
+	} {
+		p, err := e.bind(Spec{Local: netip.MustParseAddr(local)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, fd := range []int{p.rtp, p.rtcp} {
+			if got, err := unix.GetsockoptInt(fd, option[0], option[1]); err != nil || got != 184 {
+				t.Errorf("%s: traffic class %d, %v", local, got, err)
+			}
+		}
+		if err := p.close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestEventsAreKeptForListeners(t *testing.T) {
+	t.Parallel()
+	e := newEvents()
+	e.add(Event{Tag: 1})
+	e.want(true)
+	for range maxEvents + 3 {
+		e.add(Event{Tag: 2})
+	}
+	if list, lost := e.take(nil); len(list) != maxEvents || lost != 3 || list[0].Tag != 2 {
+		t.Errorf("%d events, %d lost", len(list), lost)
+	}
+	e.want(false)
+	e.add(Event{Tag: 3})
+	if list, _ := e.take(nil); len(list) != 0 {
+		t.Errorf("%d events that nobody wanted", len(list))
+	}
+}
+
 func TestRelayRefuses(t *testing.T) {
 	t.Parallel()
 	e := run(t, Options{Loops: 1, PortLow: 28000, PortHigh: 28001})
@@ -370,7 +333,7 @@ func TestRelayContainsFailure(t *testing.T) {
 	if err := e.Aim(2, Aim{RTP: phone, Learn: LearnSource, Receive: true, Generation: 2}); err != nil {
 		t.Fatal(err)
 	}
-	l.post(func(time.Time) { l.byID[2].flow.rtp.oldest = candidates })
+	l.post(func(time.Time) { l.byID[2].flow.rtp.turn = candidates })
 	report(t, e, 2)
 	a.send(ra, rtpPacket(1, 0, 1))
 	if ev := await(t, e, func(ev Event) bool { return ev.Kind == EventBroken }); ev.Endpoint != 2 {

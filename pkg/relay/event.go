@@ -5,6 +5,9 @@ import (
 	"sync"
 )
 
+// maxEvents bounds the news that wait to be taken.
+const maxEvents = 1 << 16
+
 // EventKind tells events apart.
 type EventKind uint8
 
@@ -48,7 +51,7 @@ func (e *events) add(ev Event) {
 	e.mu.Lock()
 	switch {
 	case !e.mu.wanted:
-	case len(e.mu.list) >= defaultEvents:
+	case len(e.mu.list) >= maxEvents:
 		e.mu.lost++
 	default:
 		e.mu.list = append(e.mu.list, ev)

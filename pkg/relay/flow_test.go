@@ -229,12 +229,19 @@ func TestSprayDoesNotStopLearning(t *testing.T) {
 	t.Parallel()
 	var f Flow
 	f.Aim(start, learning(1))
-	for i := range 3 {
-		f.RTP(start, netip.AddrPortFrom(evil.Addr(), uint16(1000+i)), rtpPacket(1, 1, 1))
+	port := uint16(1000)
+	spray := func(n int) {
+		for range n {
+			port++
+			f.RTP(start, netip.AddrPortFrom(evil.Addr(), port), rtpPacket(1, 1, 1))
+		}
 	}
-	for seq := range uint16(inSequence) {
+	spray(100)
+	f.RTP(start, natted, rtpPacket(0, 1, 1))
+	spray(candidates - 1)
+	for seq := uint16(1); seq < inSequence; seq++ {
 		f.RTP(start, natted, rtpPacket(seq, 1, 1))
-		f.RTP(start, evil, rtpPacket(seq*3, 1, 1))
+		spray(100)
 	}
 	if f.Source() != natted {
 		t.Errorf("source %v, want %v", f.Source(), natted)

@@ -24,7 +24,6 @@ const (
 	DefaultRest     = 32 * time.Second
 	DefaultMinRest  = 500 * time.Millisecond
 	DefaultTick     = 125 * time.Millisecond
-	defaultEvents   = 1 << 16
 )
 
 // Options say how an Engine works. The zero value gives the defaults.

@@ -20,7 +20,7 @@ type source struct {
 	// is enough, so that a hold does not cut voice off.
 	before  netip.AddrPort
 	suspect *[candidates]candidate // nil: nobody may be learned
-	oldest  uint8
+	turn    uint8                  // of the candidates that were seen equally often, who gives way next
 }
 
 type candidate struct {
@@ -90,9 +90,21 @@ func (s *source) watch(from netip.AddrPort, h header) uint8 {
 		c.next = h.seq + 1
 		return c.seen
 	}
-	s.suspect[s.oldest] = candidate{addr: from, ssrc: h.ssrc, next: h.seq + 1, seen: 1}
-	s.oldest = (s.oldest + 1) % candidates
+	*s.weakest() = candidate{addr: from, ssrc: h.ssrc, next: h.seq + 1, seen: 1}
 	return 1
+}
+
+// weakest is the place of the candidate with the fewest packets: a spray of single packets from many
+// addresses displaces itself.
+func (s *source) weakest() *candidate {
+	least := &s.suspect[s.turn]
+	s.turn = (s.turn + 1) % candidates
+	for i := range s.suspect {
+		if c := &s.suspect[i]; c.seen < least.seen {
+			least = c
+		}
+	}
+	return least
 }
 
 // target is where RTP goes: to the source, or to the SDP's address while there is none.

@@ -26,7 +26,11 @@ var _ = []Controller{(*media.Client)(nil), (*Fake)(nil)}
 
 const patience = 5 * time.Second
 
-var local = netip.MustParseAddr("127.0.0.1")
+// Ports are picked at random on local and named on aside.
+var (
+	local = netip.MustParseAddr("127.0.0.1")
+	aside = netip.MustParseAddr("127.0.0.80")
+)
 
 type opened struct {
 	port int
@@ -220,8 +224,8 @@ func bearsUnknown(h harness) {
 
 func restores(h harness) {
 	a, b := h.NewID(), h.NewID()
-	h.Restore(media.EndpointSpec{ID: a, Local: local, Port: 40000}, b)
-	h.Restore(media.EndpointSpec{ID: b, Local: local, Port: 40002}, a)
+	h.Restore(media.EndpointSpec{ID: a, Local: aside, Port: 30000}, b)
+	h.Restore(media.EndpointSpec{ID: b, Local: aside, Port: 30002}, a)
 	h.running()
 	h.mustOpen()
 	got, err := h.Reports(context.Background(), a, b)
@@ -243,7 +247,7 @@ func answersAtEnd(h harness) {
 
 func numbers(h harness) {
 	a, b := h.NewID(), h.NewID()
-	h.Restore(media.EndpointSpec{ID: b + 1000, Local: local, Port: 40004}, 0)
+	h.Restore(media.EndpointSpec{ID: b + 1000, Local: aside, Port: 30004}, 0)
 	if c := h.NewID(); a == 0 || b <= a || c <= b+1000 {
 		h.Errorf("numbers %d, %d, %d", a, b, c)
 	}
