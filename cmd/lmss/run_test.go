@@ -124,6 +124,9 @@ func TestKilledSupervisor(t *testing.T) {
 	if err := first.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := first.cmd.Process.Wait(); err != nil { // until then it has the lock
+		t.Fatal(err)
+	}
 	second := start(t, "run", "--config", path)
 	second.see(second.stdout, "ready\n", 1)
 	t.Logf("serves again %v after the kill", time.Since(killed))
