@@ -70,8 +70,11 @@ func (c *Call) voiceAnswered(res *siptx.Response) bool {
 	l.described(answer)
 	l.aim()
 	c.join(c.a, l)
-	if c.a.media.local == nil {
+	switch {
+	case c.a.media.local == nil:
 		c.a.relayed(answer)
+	case c.misfit(answer):
+		c.realigning = answer
 	}
 	c.offer, c.passOn = nil, nil // not needed any more: a call that is up stays small
 	return true
@@ -158,6 +161,7 @@ func (l *Leg) onAck(req *siptx.Request) {
 	l.confirmAck()
 	far := l.call.other(l)
 	if far == nil || !l.offerless {
+		l.call.realign()
 		return
 	}
 	// The ACK answers the offer of our 2xx, which was the far side's: its own ACK has waited for this.

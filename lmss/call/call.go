@@ -78,6 +78,7 @@ type Call struct {
 	started bool       // the INVITEs of the current group have left
 
 	offer      *sdpedit.Session // the caller's, while the call is being set up
+	realigning *sdpedit.Session // the winner's answer, when the caller was shown another codec
 	passOn     []field          // headers of the caller's INVITE that go to the callee
 	maxForward int
 	lastStatus int    // of the last provisional to the caller

@@ -144,6 +144,8 @@ func (p *phone) respond(args []string) {
 		switch {
 		case a == "sdp":
 			body = p.offer("sendrecv")
+		case a == "pcmu":
+			body = strings.NewReplacer("AVP 8 ", "AVP 0 ", "rtpmap:8 PCMA", "rtpmap:0 PCMU").Replace(p.offer("sendrecv"))
 		case a == "hold":
 			body = p.offer("recvonly")
 		case strings.HasPrefix(a, "to="):
