@@ -141,6 +141,10 @@ func TestConversations(t *testing.T) {
 			{flow: udp(a), callID: "0", cseq: 1, contact: contact("old") + ";expires=0", status: 200, bound: "new"},
 			{flow: udp(a), callID: "1", cseq: 2, contact: contact("new"), expires: -2, status: 200, bound: "", changes: "-new"},
 		},
+		"removing another URI of the same instance": {
+			{flow: udp(a), callID: "1", cseq: 1, contact: contact("new") + `;+sip.instance="<urn:uuid:1>"`, status: 200, bound: "new", changes: "+new"},
+			{flow: udp(b), callID: "0", cseq: 1, contact: contact("old") + `;expires=0;+sip.instance="<urn:uuid:1>"`, status: 200, bound: "new"},
+		},
 		"star": {
 			{flow: udp(a), callID: "1", cseq: 1, contact: contact(a), status: 200, bound: a, changes: "+" + a},
 			{flow: udp(b), callID: "2", cseq: 1, contact: contact(b), status: 200, bound: a + " " + b, changes: "+" + b},
@@ -368,6 +372,11 @@ func TestRestore(t *testing.T) {
 	after := newRegistrar(t, Options{})
 	now := start.Add(2 * time.Minute)
 	after.Restore(now, stored)
+	for restored := range after.All() {
+		if restored.Flow.ID != 0 || restored.Target.ID != 0 {
+			t.Errorf("%s is at a connection of the process that died: %v", restored.RequestURI, restored.Flow)
+		}
+	}
 	if got := uris(after.Bindings(now, "4001")); got != a || after.Count() != 2 {
 		t.Errorf("reachable after a restart: %q of %d", got, after.Count())
 	}
@@ -377,6 +386,43 @@ func TestRestore(t *testing.T) {
 		t.Errorf("the phone over TCP came back: %d of %d", got, after.Count())
 	}
 	if next, ok := after.NextExpiry(); !ok || next.After(start.Add(time.Hour)) {
+		t.Errorf("next expiry %v, %v", next, ok)
+	}
+}
+
+func TestPhonesBehindOneProxyShareItsFlow(t *testing.T) {
+	t.Parallel()
+	r := newRegistrar(t, Options{})
+	for i, host := range []string{a, b} {
+		req := register(t, udp(c), fmt.Sprint(i), 1, contact(host))
+		req.Path = []string{"<sip:edge.example.org;lr>"}
+		if out := r.Register(start, req, 3); len(out.Bindings) != i+1 {
+			t.Errorf("phone %d: %q is bound", i+1, uris(out.Bindings))
+		}
+	}
+}
+
+func TestARefreshKeepsWhenThePhoneCame(t *testing.T) {
+	t.Parallel()
+	r := newRegistrar(t, Options{})
+	r.Register(start, register(t, udp(a), "1", 1, contact(a)), 3)
+	later := start.Add(time.Minute)
+	out := r.Register(later, register(t, udp(a), "1", 2, contact(a)), 3)
+	if got := out.Bindings[0]; !got.Registered.Equal(start) || !got.Refreshed.Equal(later) {
+		t.Errorf("registered %v, refreshed %v", got.Registered, got.Refreshed)
+	}
+}
+
+func TestNextExpiryMovesOn(t *testing.T) {
+	t.Parallel()
+	r := newRegistrar(t, Options{})
+	r.Register(start, register(t, udp(a), "1", 1, contact(a)+";expires=60"), 3)
+	r.Register(start, register(t, udp(b), "2", 1, contact(b)+";expires=600"), 3)
+	now := start.Add(time.Minute)
+	if got := r.Expire(now); len(got) != 1 || got[0].Binding.RequestURI != "sip:4001@"+a {
+		t.Errorf("expired: %+v", got)
+	}
+	if next, ok := r.NextExpiry(); !ok || !next.Equal(start.Add(10*time.Minute)) {
 		t.Errorf("next expiry %v, %v", next, ok)
 	}
 }

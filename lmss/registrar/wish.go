@@ -82,7 +82,7 @@ func (c *Contact) sameInstance(b *Binding) bool {
 // sameFlow says whether the binding came over the request's flow. Behind a proxy (Path) that says
 // nothing: many phones share its flow.
 func (req *Request) sameFlow(b *Binding) bool {
-	return len(b.Path) == 0 && len(req.Path) == 0 && !b.Lost && b.Flow == req.Flow
+	return len(b.Path) == 0 && len(req.Path) == 0 && b.Flow == req.Flow
 }
 
 // bind makes the binding of a Contact.

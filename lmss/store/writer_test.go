@@ -34,6 +34,23 @@ func TestWhatWaitsIsCommittedTogether(t *testing.T) {
 	expect(t, "calls", calls, []StoredCall{{"c1", []byte("state 2"), record(1)}})
 }
 
+// TestAFailedBatchGoesUnderTheQueue keeps the newest state of what came while its commit failed.
+func TestAFailedBatchGoesUnderTheQueue(t *testing.T) {
+	t.Parallel()
+	failed, queue := newBatch(), newBatch()
+	failed.calls["both"], failed.calls["old"] = callWrite{data: []byte("old")}, callWrite{data: []byte("old")}
+	failed.bindings[putBindings("4001")[0].Binding.ID()] = putBindings("4001")[0]
+	failed.note(nil)
+	queue.calls["both"] = callWrite{over: true}
+	queue.closed["record"] = record(1)
+	queue.note(nil)
+	queue.putUnder(failed)
+	expect(t, "calls", queue.calls, map[string]callWrite{"both": {over: true}, "old": {data: []byte("old")}})
+	if len(queue.closed) != 1 || len(queue.bindings) != 1 || queue.since != failed.since {
+		t.Errorf("the queue: %+v", queue)
+	}
+}
+
 // TestPendingFor shows what the 250 ms rule of call control looks at.
 func TestPendingFor(t *testing.T) {
 	t.Parallel()
