@@ -128,11 +128,11 @@ fix-lint: $(STAMPS) ## mend what the linters can mend by themselves
 	@$(LINTER) run --fix
 
 .PHONY: unit
-unit: build ## run the Go tests without the race detector
+unit: ## run the Go tests without the race detector
 	@go test ./...
 
 .PHONY: race
-race: build ## run the Go tests with the race detector
+race: ## run the Go tests with the race detector
 	@CGO_ENABLED=1 go test -race -timeout 8m ./...
 
 .PHONY: test
@@ -146,7 +146,7 @@ test: ## set up, then verify, lint, tests with the race detector, demo
 	echo "test: all green in $$((SECONDS - start)) s"
 
 .PHONY: test-long
-test-long: setup build ## the tests that take long, such as many kills (by hand)
+test-long: setup ## the tests that take long, such as many kills (by hand)
 	@MSS_LONG=1 CGO_ENABLED=1 go test -race -count=1 -timeout 60m ./cmd/e2e/...
 
 ##@ run
@@ -160,8 +160,9 @@ demo-up: build ## start the office and leave it running for your own softphone; 
 	@$(BIN)/mssdemo --up
 
 .PHONY: bench
-bench: setup-packages build ## CPU per call beside Kamailio (by hand; see deploy/bench/README.md)
-	@cd deploy/bench && ./run
+bench: setup-packages build ## CPU per call beside Kamailio (by hand; see deploy/bench/README.md; BENCH='-h' lists its flags)
+	@go build -o $(BIN)/bench ./cmd/internal/bench
+	@$(BIN)/bench $(BENCH)
 
 .PHONY: clean
 clean: ## remove .build/

@@ -107,12 +107,14 @@ func TestHealth(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	client := grpc_health_v1.NewHealthClient(s.conn)
-	for _, ready := range []bool{true, false} {
+	for step, ready := range []bool{false, true, false} {
 		want := grpc_health_v1.HealthCheckResponse_NOT_SERVING
 		if ready {
 			want = grpc_health_v1.HealthCheckResponse_SERVING
 		}
-		s.server.SetReady(ready)
+		if step > 0 { // before anybody says so, a node is not ready
+			s.server.SetReady(ready)
+		}
 		if got, err := client.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil || got.GetStatus() != want {
 			t.Errorf("ready %v: %v, %v", ready, got, err)
 		}

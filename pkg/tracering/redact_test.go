@@ -58,7 +58,7 @@ func TestNoSecretInABody(t *testing.T) {
 		},
 		"SDES, short":     {"application/sdp", "a=crypto:s3cret", "a=crypto:***"},
 		"k=":              {"application/sdp", "k=clear:s3cret\nm=audio 1 RTP/AVP 0\n", "k=***\nm=audio 1 RTP/AVP 0\n"},
-		"MIKEY":           {"application/sdp", "a=key-mgmt:mikey s3cret", "a=key-mgmt:mikey ***"},
+		"MIKEY":           {"application/sdp", "a=key-mgmt:mikey s3cret x", "a=key-mgmt:mikey ***"},
 		"ICE":             {"application/sdp", "a=ice-ufrag:x\r\na=ice-pwd:s3cret", "a=ice-ufrag:x\r\na=ice-pwd:***"},
 		"multipart":       {"multipart/mixed;boundary=b", "--b\r\nContent-Type: application/sdp\r\n\r\nk=s3cret\r\n--b--", "--b\r\nContent-Type: application/sdp\r\n\r\nk=***\r\n--b--"},
 		"sipfrag":         {"message/sipfrag", "SIP/2.0 401 x\r\nAuthorization: Digest response=s3cret", "SIP/2.0 401 x\r\nAuthorization: Digest response=***"},

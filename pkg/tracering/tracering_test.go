@@ -93,16 +93,28 @@ func TestOldestFallOut(t *testing.T) {
 	}
 }
 
+// Workers read their clock once a batch: messages of one batch have one time and must stay in order.
 func TestEqualTimesKeepTheirOrder(t *testing.T) {
 	t.Parallel()
-	r := New(1, 1<<16)
-	var want []string
-	for i := range 40 {
-		want = append(want, fmt.Sprint(i))
-		r.Add(0, true, udp, start, options(want[i], 0))
+	r := New(2, 1<<16)
+	const messages, batch = 60, 20
+	for worker := range 2 {
+		for i := range messages {
+			r.Add(worker, true, udp, start.Add(time.Duration(i/batch)), options(fmt.Sprintf("%d-%02d", worker, i), 0))
+		}
 	}
-	if got := ids(r.Find(all)); !slices.Equal(got, want) {
-		t.Errorf("got %v", got)
+	var got [2][]string
+	for i, e := range r.Find(all) {
+		if want := start.Add(time.Duration(i / (2 * batch))); !e.At.Equal(want) {
+			t.Fatalf("entry %d is from %v, want %v", i, e.At, want)
+		}
+		worker := int(e.CallID[0] - '0')
+		got[worker] = append(got[worker], e.CallID)
+	}
+	for worker, ids := range got {
+		if len(ids) != messages || !slices.IsSorted(ids) {
+			t.Errorf("worker %d: %v", worker, ids)
+		}
 	}
 }
 
