@@ -75,7 +75,6 @@ type Call struct {
 	winner  *Leg
 	groups  [][]Target // not tried yet
 	opening int        // endpoints that the media process has not opened yet
-	started bool       // the INVITEs of the current group have left
 
 	offer      *sdpedit.Session // the caller's, while the call is being set up
 	realigning *sdpedit.Session // the winner's answer, when the caller was shown another codec
@@ -123,8 +122,12 @@ func (c *Config) EnsureDefaults() {
 		field *time.Duration
 		value time.Duration
 	}{
-		{&c.NoAnswer, 120 * time.Second}, {&c.NextGroup, 20 * time.Second}, {&c.Silent, 4 * time.Second},
-		{&c.PersistWait, 250 * time.Millisecond}, {&c.RepeatProgress, time.Minute}, {&c.Reconnect, 30 * time.Second},
+		{&c.NoAnswer, 120 * time.Second},
+		{&c.NextGroup, 20 * time.Second},
+		{&c.Silent, 4 * time.Second},
+		{&c.PersistWait, 250 * time.Millisecond},
+		{&c.RepeatProgress, time.Minute},
+		{&c.Reconnect, 30 * time.Second},
 		{&c.MediaTimeout, 5 * time.Minute},
 	} {
 		if *d.field == 0 {

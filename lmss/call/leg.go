@@ -1,7 +1,6 @@
 package call
 
 import (
-	"strings"
 	"time"
 
 	"github.com/mss-federation/mss/pkg/federation"
@@ -48,7 +47,6 @@ type Leg struct {
 	outSeq     uint32
 	outOver    bool   // out had its final answer
 	inviteSent []byte // our first INVITE as sent, while it is open and noted
-	ackSeq     uint32
 	ackBody    []byte // SDP in the ACK to the peer's last 2xx, repeated with it
 	acked      bool   // the last 2xx has been ACKed
 	branch     siptx.Branch
@@ -127,23 +125,4 @@ func reversed(in []string) []string {
 		in[i], in[j] = in[j], in[i]
 	}
 	return in
-}
-
-// host cuts the host of a SIP URI, without port and brackets; "" when there is none.
-func host(uri string) string {
-	_, rest, ok := strings.Cut(uri, ":")
-	if !ok {
-		return ""
-	}
-	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-		rest = rest[at+1:]
-	}
-	if strings.HasPrefix(rest, "[") {
-		inside, _, _ := strings.Cut(rest[1:], "]")
-		return inside
-	}
-	if end := strings.IndexAny(rest, ":;?>"); end >= 0 {
-		rest = rest[:end]
-	}
-	return rest
 }

@@ -3,7 +3,6 @@ package call
 import (
 	"bytes"
 
-	"github.com/mss-federation/mss/pkg/fault"
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/siptx"
 )
@@ -179,10 +178,4 @@ func (c *Call) noAnswer() {
 	if c.phase == Setup {
 		c.fail(480, "Temporarily Unavailable", federation.Unanswered, "no answer")
 	}
-}
-
-// failFault refuses the call with the status that a fault means.
-func (c *Call) failFault(err error) {
-	status := fault.KindOf(err).SIPStatus()
-	c.fail(status, "Server Error", federation.Failed, fault.KindOf(err).String())
 }

@@ -56,6 +56,7 @@ func TestConversations(t *testing.T) {
 
 // converse plays the commands and returns the transcript, with the CDRs at its end.
 func converse(t *testing.T, commands string) string {
+	t.Helper()
 	address := netip.MustParseAddrPort("192.0.2.100:5060")
 	sc := newScene(t, address)
 	ledger := &ledger{records: map[string]cdr.Record{}}

@@ -50,7 +50,6 @@ type phone struct {
 	theirs  string
 	target  string
 	invite  *sip.Request // the last INVITE received
-	last    *sip.Request // the last other request received
 	sent    string       // the last INVITE sent, for CANCEL and repetition
 	sdp     int          // version of our SDP
 	caller  bool
@@ -59,6 +58,7 @@ type phone struct {
 }
 
 func newScene(t *testing.T, site netip.AddrPort) *scene {
+	t.Helper()
 	return &scene{
 		t: t, net: memnet.New(memnet.Options{Delay: time.Millisecond}), site: site,
 		phones: map[string]*phone{}, names: map[string]string{},

@@ -2,6 +2,7 @@ package signal
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -105,14 +106,7 @@ func (s *scene) ring(name string, phones []string) {
 	s.registrar.Restore(time.Now(), bindings)
 }
 
-func has(args []string, word string) bool {
-	for _, a := range args {
-		if a == word {
-			return true
-		}
-	}
-	return false
-}
+func has(args []string, word string) bool { return slices.Contains(args, word) }
 
 func (p *phone) dial(args []string, line string) {
 	p.caller, p.seq = true, 1

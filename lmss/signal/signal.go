@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -158,8 +159,8 @@ func (l *layers) broken() chan error {
 }
 
 func (l *layers) stop() {
-	for i := len(l.running) - 1; i >= 0; i-- {
-		l.running[i].cancel()
-		<-l.running[i].done
+	for _, it := range slices.Backward(l.running) {
+		it.cancel()
+		<-it.done
 	}
 }

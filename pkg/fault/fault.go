@@ -92,8 +92,7 @@ func New(op string, kind Kind, subject, cause string) *Error {
 
 // KindOf finds the kind of the first Error in err's chain; Internal if there is none.
 func KindOf(err error) Kind {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
 	}
 	return Internal
