@@ -18,12 +18,12 @@ const (
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func authority(t testing.TB, o Options) *Authority {
-	t.Helper()
+func authority(tb testing.TB, o Options) *Authority {
+	tb.Helper()
 	o.Realm = realm
 	a, err := New(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return a
 }
@@ -34,11 +34,11 @@ func users(alg string) func(string) (string, bool) {
 	return func(user string) (string, bool) { return ha1, user == "4001" }
 }
 
-func answer(t testing.TB, challenge, user, password string, nc uint32) string {
-	t.Helper()
+func answer(tb testing.TB, challenge, user, password string, nc uint32) string {
+	tb.Helper()
 	v, err := Answer(challenge, "INVITE", uri, user, password, nc, "0a4f113b")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return v
 }

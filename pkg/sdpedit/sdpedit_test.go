@@ -25,11 +25,11 @@ var rewrite = Rewrite{Addr: netip.MustParseAddr("198.51.100.1"), Ports: []int{16
 // lines joins SDP lines; a trailing empty one ends the last.
 func lines(l ...string) string { return strings.Join(l, "\r\n") + "\r\n" }
 
-func parse(t testing.TB, text string) *Session {
-	t.Helper()
+func parse(tb testing.TB, text string) *Session {
+	tb.Helper()
 	s, err := Parse([]byte(text))
 	if err != nil {
-		t.Fatalf("%v in %q", err, text)
+		tb.Fatalf("%v in %q", err, text)
 	}
 	return s
 }

@@ -2,12 +2,12 @@ package sipgate
 
 // field takes one header: counts it, keeps its position, checks its value.
 func (s *scanner) field(f field, v Span) {
-	if bit := uint64(1) << f; s.seen&bit != 0 && repeats&bit == 0 {
+	bit := uint64(1) << f
+	if s.seen&bit != 0 && repeats&bit == 0 {
 		s.bad("header repeated")
 		return
-	} else {
-		s.seen |= bit
 	}
+	s.seen |= bit
 	value := v.Of(s.msg)
 	switch f {
 	case fieldVia:

@@ -50,9 +50,17 @@ type fieldName struct {
 // differ in their first letter.
 var fieldNames = [...][]fieldName{
 	1: {
-		{"v", fieldVia}, {"f", fieldFrom}, {"t", fieldTo}, {"i", fieldCallID}, {"l", fieldContentLength},
-		{"c", fieldContentType}, {"m", fieldContact}, {"r", fieldReferTo}, {"o", fieldEvent},
-		{"b", fieldReferredBy}, {"x", fieldSessionExpires},
+		{"v", fieldVia},
+		{"f", fieldFrom},
+		{"t", fieldTo},
+		{"i", fieldCallID},
+		{"l", fieldContentLength},
+		{"c", fieldContentType},
+		{"m", fieldContact},
+		{"r", fieldReferTo},
+		{"o", fieldEvent},
+		{"b", fieldReferredBy},
+		{"x", fieldSessionExpires},
 	},
 	2:  {{"to", fieldTo}},
 	3:  {{"via", fieldVia}},
@@ -64,8 +72,10 @@ var fieldNames = [...][]fieldName{
 	10: {{"session-id", fieldSessionID}},
 	11: {{"referred-by", fieldReferredBy}, {"min-expires", fieldMinExpires}},
 	12: {
-		{"max-forwards", fieldMaxForwards}, {"content-type", fieldContentType},
-		{"record-route", fieldRecordRoute}, {"sip-if-match", fieldIfMatch},
+		{"max-forwards", fieldMaxForwards},
+		{"content-type", fieldContentType},
+		{"record-route", fieldRecordRoute},
+		{"sip-if-match", fieldIfMatch},
 	},
 	13: {{"target-dialog", fieldTargetDialog}},
 	14: {{"content-length", fieldContentLength}},

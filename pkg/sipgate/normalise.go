@@ -26,7 +26,7 @@ func Normalise(msg []byte) []byte {
 	if len(msg) > MaxMessage || len(msg) == 0 || !odd(msg) {
 		return msg
 	}
-	// One byte each for a colon's space and for the longest of rule 4's names, for each header.
+	// Some room for the spaces behind colons and for the names of rule 4.
 	n := normaliser{msg: msg, dst: make([]byte, 0, len(msg)+256)}
 	if !n.run() || bytes.Equal(n.dst, msg) {
 		return msg
@@ -74,10 +74,8 @@ func oddHeader(line []byte) bool {
 
 // firstLine is b up to its first LF.
 func firstLine(b []byte) []byte {
-	if i := bytes.IndexByte(b, '\n'); i >= 0 {
-		return b[:i]
-	}
-	return b
+	line, _, _ := bytes.Cut(b, []byte{'\n'})
+	return line
 }
 
 // oddStart applies rules 2, 6, 8 and 10 to a start line.
@@ -211,12 +209,8 @@ func (n *normaliser) startLine(line []byte) {
 
 // header rewrites one header.
 func (n *normaliser) header(line []byte) bool {
-	colon := bytes.IndexByte(line, ':')
-	if colon < 0 {
-		return false
-	}
-	name := bytes.TrimRight(line[:colon], " \t\r\n")
-	if !all(name, classToken) {
+	name, value, ok := bytes.Cut(line, []byte{':'})
+	if name = bytes.TrimRight(name, " \t\r\n"); !ok || !all(name, classToken) {
 		return false
 	}
 	if long := longName(name[0]); len(name) == 1 && long != "" {
@@ -225,7 +219,7 @@ func (n *normaliser) header(line []byte) bool {
 		n.dst = append(n.dst, name...)
 	}
 	n.dst = append(n.dst, ": "...)
-	value := unfold(trim(line[colon+1:]))
+	value = unfold(trim(value))
 	if k := kindOf(fieldOf(name)); k == kindOther {
 		n.dst = append(n.dst, value...)
 	} else {

@@ -22,7 +22,8 @@ func TestNormalise(t *testing.T) {
 		{"white space before the colon", []string{"Supported:", "Supported \t:"}, nil},
 		{"compact names", []string{"Supported", "k", "Session-Expires", "X"}, nil},
 		{
-			"Via", []string{"SIP/2.0/UDP 192.0.2.9:5062;rport;branch=z9hG4bK-7-1-0", "SIP / 2.0/ UDP \t 192.0.2.9 : 5062 ; rport ;branch =\tz9hG4bK-7-1-0"},
+			"Via",
+			[]string{"SIP/2.0/UDP 192.0.2.9:5062;rport;branch=z9hG4bK-7-1-0", "SIP / 2.0/ UDP \t 192.0.2.9 : 5062 ; rport ;branch =\tz9hG4bK-7-1-0"},
 			nil,
 		},
 		{"Via list", []string{"z9hG4bKb, SIP", "z9hG4bKb ,\r\n \tSIP"}, nil},
@@ -40,7 +41,8 @@ func TestNormalise(t *testing.T) {
 		{"quoted quote in From stays", []string{`"Alice; <Example>" <`, `"a\"b\\"  <`}, []string{`"Alice; <Example>" <`, `"a\"b\\" <`}},
 		{"CSeq", []string{"CSeq: 1 INVITE", "CSeq: 1 \t INVITE"}, nil},
 		{
-			"reason phrase", []string{"INVITE sip:1001@192.0.2.1:5060 SIP/2.0", "SIP/2.0 200 sip-fine"},
+			"reason phrase",
+			[]string{"INVITE sip:1001@192.0.2.1:5060 SIP/2.0", "SIP/2.0 200 sip-fine"},
 			[]string{"INVITE sip:1001@192.0.2.1:5060 SIP/2.0", "SIP/2.0 200 sip-fine "},
 		},
 		{"version", []string{"SIP/2.0\r", "sIp/2.0\r"}, nil},
