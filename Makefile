@@ -59,7 +59,7 @@ setup-tools: $(STAMPS)
 define tool
 $(call stamp,$(1)):
 	@mkdir -p $(TOOLS)
-	@echo "setup: building $(notdir $(1)) (once; the linter takes some minutes)"
+	@echo "setup: building $(notdir $(1)) (once; golangci-lint and buf take some minutes)"
 	@cd $(TOOLS) && GOBIN=$(TOOLS) go install $(1)
 	@rm -f $(TOOLS)/.$(firstword $(subst @, ,$(notdir $(1))))@*
 	@touch $$@

@@ -40,6 +40,7 @@ func (a *app) command() *cobra.Command {
 	root.Long = "mssctl looks after the node on this machine, through its admin socket.\n\n" +
 		"Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 the node cannot be reached."
 	root.Version = version.Long()
+	root.SetVersionTemplate("mssctl {{.Version}}\n")
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
 	flags := root.PersistentFlags()
