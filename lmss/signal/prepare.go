@@ -92,7 +92,7 @@ func configured(c *config.Config) parts {
 		},
 		realm: c.Realm, algorithm: digest.MD5, workers: c.Workers, trace: int(c.Trace.Bytes),
 		timers:    siptx.Timers{T1: c.Timers.T1, T2: c.Timers.T2, T4: c.Timers.T4, C: c.Timers.C},
-		advertise: map[netip.AddrPort]netip.AddrPort{},
+		advertise: c.Listen.Advertised, nonceLife: c.Digest.NonceLife,
 		registrar: registrar.Options{
 			DefaultExpires: c.Registrar.DefaultExpires, MinExpires: c.Registrar.MinExpires, MaxExpires: c.Registrar.MaxExpires,
 			MaxBindings: c.Registrar.TotalBindings, PingInterval: c.Registrar.NATPing,
@@ -103,11 +103,6 @@ func configured(c *config.Config) parts {
 	}
 	for _, n := range c.Numbers {
 		p.plan.Own = append(p.plan.Own, n.Prefix())
-	}
-	for _, local := range slices.Concat(c.Listen.UDP, c.Listen.TCP) {
-		if shown := c.Listen.Advertised(local.Addr()); shown != local.Addr() {
-			p.advertise[local] = netip.AddrPortFrom(shown, local.Port())
-		}
 	}
 	p.voice = voiceAddresses(c)
 	return p

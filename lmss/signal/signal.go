@@ -98,7 +98,7 @@ func (p *prepared) run(ctx context.Context, s *site, restored *leftovers, o *Opt
 	if o.Beat != nil {
 		layers.start("heartbeat", o.Logger, func(ctx context.Context) error {
 			o.Beat(ctx, func() bool {
-				ctx, cancel := context.WithTimeout(ctx, time.Second)
+				ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 				defer cancel()
 				return s.alive(ctx)
 			})

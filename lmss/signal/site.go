@@ -26,6 +26,7 @@ type parts struct {
 	call      call.Config
 	realm     string
 	algorithm string
+	nonceLife time.Duration
 	users     *user.Directory
 	plan      dialplan.Options
 	registrar registrar.Options
@@ -38,8 +39,8 @@ type parts struct {
 	store     call.Store // nil: off
 	notes     call.Notes
 	persist   func([]registrar.Change)
-	// advertise maps a local address to the one that peers see; voice the local address to the one for RTP.
-	advertise map[netip.AddrPort]netip.AddrPort
+	// advertise gives the address that peers see for a local one; nil is the same. voice gives the one for RTP.
+	advertise func(local netip.Addr) netip.Addr
 	voice     func(local netip.Addr) (bind, shown netip.Addr)
 }
 
@@ -61,7 +62,7 @@ type site struct {
 func assemble(p parts) (*site, error) {
 	s := &site{parts: p}
 	s.call.EnsureDefaults()
-	authority, err := digest.New(digest.Options{Realm: p.realm, Algorithm: p.algorithm})
+	authority, err := digest.New(digest.Options{Realm: p.realm, Algorithm: p.algorithm, NonceLife: p.nonceLife})
 	if err != nil {
 		return nil, err
 	}
@@ -134,21 +135,18 @@ func (s *site) presence(name federation.User) dialplan.Presence {
 
 // sentBy is the address that peers of a flow see: each leg has its own local address.
 func (s *site) sentBy(flow siptransport.Flow) netip.AddrPort {
-	local := flow.Local
-	if !local.IsValid() {
-		local, _ = s.endpoint.LocalFor(flow.Transport, flow.Remote.Addr())
+	local := s.localOf(flow)
+	if s.advertise == nil {
+		return local
 	}
-	if shown, ok := s.advertise[local]; ok {
-		return shown
-	}
-	return local
+	return netip.AddrPortFrom(s.advertise(local.Addr()), local.Port())
 }
 
 func (s *site) voiceAddr(flow siptransport.Flow) (bind, shown netip.Addr) {
-	return s.voice(s.sentByLocal(flow).Addr())
+	return s.voice(s.localOf(flow).Addr())
 }
 
-func (s *site) sentByLocal(flow siptransport.Flow) netip.AddrPort {
+func (s *site) localOf(flow siptransport.Flow) netip.AddrPort {
 	if flow.Local.IsValid() {
 		return flow.Local
 	}
