@@ -1,9 +1,12 @@
 package media
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -116,14 +119,17 @@ func (c *Client) takeQueue() []*mediav1.CommandBatch {
 }
 
 // begin opens the queue for a new stream and gives the Sync that goes before it. What changes from here on
-// is queued behind it.
+// is queued behind it. The legs of a call stand together, so that its voice comes back when both are open.
 func (c *Client) begin() (number uint64, whole []*mediav1.CommandBatch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mu.stream++
 	c.mu.connected, c.mu.queue = true, nil
-	var endpoints []*mediav1.Endpoint
-	for _, m := range c.mu.endpoints {
+	mirror := slices.SortedFunc(maps.Values(c.mu.endpoints), func(a, b *mirrored) int {
+		return cmp.Or(cmp.Compare(a.spec.Group, b.spec.Group), cmp.Compare(a.spec.ID, b.spec.ID))
+	})
+	endpoints := make([]*mediav1.Endpoint, 0, len(mirror))
+	for _, m := range mirror {
 		endpoints = append(endpoints, &mediav1.Endpoint{Open: fromSpec(&m.spec), Peer: m.peer, Learned: fromAddress(m.spec.Learned)})
 	}
 	for {

@@ -20,7 +20,7 @@ func TestClientKeepsTheContract(t *testing.T) {
 	mediatest.Contract(t, func(t *testing.T) mediatest.Controller {
 		t.Helper()
 		socket := socketPath(t)
-		serve(t, media.Options{Socket: socket})
+		serve(t, media.Options{Socket: socket, Relay: relay.Options{Tick: time.Hour}}) // no command waits for a tick
 		return media.Dial(media.ClientOptions{Socket: socket})
 	})
 }

@@ -115,3 +115,25 @@ func TestWireKeepsEverything(t *testing.T) {
 		t.Errorf("report %+v, want %+v", got, r)
 	}
 }
+
+// Whoever waits on a stream that ends is answered then, not when its patience is over.
+func TestStreamEndAnswersWhoWaits(t *testing.T) {
+	t.Parallel()
+	c := Dial(ClientOptions{})
+	c.Restore(EndpointSpec{ID: 1, Local: own, Port: 20000}, 0)
+	older, _ := c.begin()
+	var got []Report
+	c.Close(1, func(r Report) { got = append(got, r) })
+	newer, _ := c.begin()
+	c.Close(2, func(r Report) { got = append(got, r) })
+	c.handle(incoming{stream: older})
+	c.callBack()
+	if len(got) != 1 || got[0].Endpoint != 1 || !got[0].Final || got[0].Found {
+		t.Fatalf("after the first stream: %+v", got)
+	}
+	c.handle(incoming{stream: newer})
+	c.callBack()
+	if len(got) != 2 || got[1].Endpoint != 2 {
+		t.Errorf("after the second stream: %+v", got)
+	}
+}

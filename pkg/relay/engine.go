@@ -33,7 +33,6 @@ type Engine struct {
 // placed is where an endpoint is served.
 type placed struct {
 	loop  *loop
-	spec  Spec // with the port that it has
 	local netip.AddrPort
 }
 
@@ -122,25 +121,23 @@ func (e *Engine) Open(s Spec) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	s.Port = sockets.port
 	p := &placed{
 		loop:  e.loops[s.Group%uint64(len(e.loops))],
-		spec:  s,
-		local: netip.AddrPortFrom(s.Local, uint16(s.Port)),
+		local: netip.AddrPortFrom(s.Local, uint16(sockets.port)),
 	}
-	ep := &endpoint{pair: sockets, spec: s}
-	if !p.loop.post(func(now time.Time) { begin(now, p.loop, ep) }) {
+	ep := &endpoint{pair: sockets, id: s.ID, local: s.Local, timeout: s.Timeout}
+	if !p.loop.post(func(now time.Time) { begin(now, p.loop, ep, &s) }) {
 		return 0, errors.Join(fault.New(op, fault.Unavailable, name(s.ID), "the relay is stopping"), sockets.close())
 	}
 	e.mu.endpoints[s.ID] = p
 	e.mu.byLocal[p.local] = s.ID
-	return s.Port, nil
+	return sockets.port, nil
 }
 
-func begin(now time.Time, l *loop, ep *endpoint) {
-	if ep.spec.Aim.set() {
-		ep.flow.Aim(now, ep.spec.Aim)
-		ep.flow.Restore(ep.spec.Learned)
+func begin(now time.Time, l *loop, ep *endpoint, s *Spec) {
+	if s.Aim.set() {
+		ep.flow.Aim(now, s.Aim)
+		ep.flow.Restore(s.Learned)
 	}
 	l.attach(now, ep)
 }
@@ -198,7 +195,7 @@ func (e *Engine) Aim(id uint64, a Aim) error {
 	if err != nil {
 		return err
 	}
-	if err := e.checkAimLocked(id, p.spec.Local, &a); err != nil {
+	if err := e.checkAimLocked(id, p.local.Addr(), &a); err != nil {
 		return err
 	}
 	p.loop.post(func(now time.Time) {

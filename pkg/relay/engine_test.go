@@ -345,3 +345,25 @@ func TestRelayContainsFailure(t *testing.T) {
 	a.send(rc, rtpPacket(2, 0, 1))
 	b.hear(rd)
 }
+
+// Work that was posted while the loop ended is done all the same: sockets may hang on it.
+func TestLoopEndsWithAnEmptyQueue(t *testing.T) {
+	t.Parallel()
+	e, err := New(Options{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := e.loops[0]
+	late := false
+	l.post(func(time.Time) {
+		l.stopped = true
+		l.post(func(time.Time) { late = true })
+	})
+	l.run()
+	if !late || l.post(func(time.Time) {}) {
+		t.Errorf("late work done: %v; work is taken after the end: %v", late, l.post(func(time.Time) {}))
+	}
+	if _, err := e.Open(Spec{ID: 1, Local: loopback}); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("open after the end: %v", err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -26,10 +27,12 @@ const (
 // endpoint is one leg's sockets and flow. It belongs to the loop that serves it.
 type endpoint struct {
 	pair
-	spec Spec
-	flow Flow
-	peer *endpoint // nil: not joined
-	slot int32
+	id      uint64
+	local   netip.Addr
+	timeout time.Duration
+	flow    Flow
+	peer    *endpoint // nil: not joined
+	slot    int32
 }
 
 // loop serves its endpoints on one locked thread. Everything but the queue belongs to that thread.
@@ -203,9 +206,9 @@ func (l *loop) broken(now time.Time, cause any) {
 		l.log.Error("relay command failed", "panic", cause, "stack", string(debug.Stack()))
 		return
 	}
-	l.log.Error("endpoint closed after a failure", "endpoint", ep.spec.ID, "panic", cause, "stack", string(debug.Stack()))
+	l.log.Error("endpoint closed after a failure", "endpoint", ep.id, "panic", cause, "stack", string(debug.Stack()))
 	l.close(now, ep)
-	l.events.add(Event{Kind: EventBroken, Endpoint: ep.spec.ID})
+	l.events.add(Event{Kind: EventBroken, Endpoint: ep.id})
 }
 
 // packet moves one packet: it waits in the kernel that more come, so that no endpoint starves another.
@@ -232,7 +235,7 @@ func (l *loop) packet(now time.Time, ep *endpoint, rtcp bool) {
 func (l *loop) rtp(now time.Time, ep *endpoint, pkt []byte) {
 	v := ep.flow.RTP(now, l.from.get(), pkt)
 	if v.Learned {
-		l.events.add(Event{Kind: EventLearned, Endpoint: ep.spec.ID, Remote: ep.flow.Source()})
+		l.events.add(Event{Kind: EventLearned, Endpoint: ep.id, Remote: ep.flow.Source()})
 	}
 	if v.Drop != Passed {
 		return
@@ -299,8 +302,8 @@ func (l *loop) look(now time.Time) {
 	l.share = (l.share + 1) % shares
 	for i := l.share; i < len(l.slots); i += shares {
 		ep := l.slots[i]
-		if ep != nil && ep.flow.Silent(now, ep.spec.Timeout) {
-			l.events.add(Event{Kind: EventSilent, Endpoint: ep.spec.ID})
+		if ep != nil && ep.flow.Silent(now, ep.timeout) {
+			l.events.add(Event{Kind: EventSilent, Endpoint: ep.id})
 		}
 	}
 }
@@ -314,12 +317,12 @@ func (l *loop) attach(now time.Time, ep *endpoint) {
 		l.slots = append(l.slots, nil)
 	}
 	l.slots[ep.slot] = ep
-	l.byID[ep.spec.ID] = ep
+	l.byID[ep.id] = ep
 	for rtcp, fd := range []int{ep.rtp, ep.rtcp} {
 		if err := l.watch(fd, ep.slot<<1|int32(rtcp)); err != nil {
-			l.log.Error("endpoint closed, its socket cannot be watched", "endpoint", ep.spec.ID, "error", err)
+			l.log.Error("endpoint closed, its socket cannot be watched", "endpoint", ep.id, "error", err)
 			l.close(now, ep)
-			l.events.add(Event{Kind: EventBroken, Endpoint: ep.spec.ID})
+			l.events.add(Event{Kind: EventBroken, Endpoint: ep.id})
 			return
 		}
 	}
@@ -342,7 +345,7 @@ func (l *loop) detach(id uint64) *endpoint {
 
 func (l *loop) forget(ep *endpoint) {
 	join(ep, nil)
-	delete(l.byID, ep.spec.ID)
+	delete(l.byID, ep.id)
 	l.slots[ep.slot] = nil
 	l.vacant = append(l.vacant, ep.slot)
 }
@@ -351,9 +354,9 @@ func (l *loop) forget(ep *endpoint) {
 func (l *loop) close(now time.Time, ep *endpoint) {
 	l.forget(ep)
 	if err := ep.pair.close(); err != nil {
-		l.log.Error("voice socket not closed", "endpoint", ep.spec.ID, "error", err)
+		l.log.Error("voice socket not closed", "endpoint", ep.id, "error", err)
 	}
-	l.ports.release(ep.spec.Local, ep.port, now)
+	l.ports.release(ep.local, ep.port, now)
 }
 
 // join makes two endpoints each other's peers; b may be nil. Earlier joins of both end.
@@ -386,7 +389,7 @@ func (l *loop) announce() {
 			continue
 		}
 		if remote := ep.flow.Learned(); remote.IsValid() {
-			l.events.add(Event{Kind: EventLearned, Endpoint: ep.spec.ID, Remote: remote})
+			l.events.add(Event{Kind: EventLearned, Endpoint: ep.id, Remote: remote})
 		}
 	}
 }

@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// flushEvery lets the first calls speak again before the last ones are open.
+const flushEvery = 64
+
 // Desired is an endpoint that shall exist.
 type Desired struct {
 	Spec
@@ -39,9 +42,10 @@ func (e *Engine) Sync(want []Desired) SyncResult {
 		case err == nil:
 			r.Opened++
 		}
-	}
-	for i := range want {
-		_ = e.Join(want[i].ID, want[i].Peer) // fails only for one that was not opened, which is told above
+		_ = e.Join(want[i].ID, want[i].Peer) // fails for the first of two, and beside one that was not opened
+		if i%flushEvery == flushEvery-1 {
+			e.Flush()
+		}
 	}
 	for _, l := range e.loops {
 		l.post(func(time.Time) { l.announce() })
@@ -85,11 +89,11 @@ func (e *Engine) keepOrOpen(s *Spec) (port int, kept bool, err error) {
 	id, timeout := s.ID, s.Timeout
 	p.loop.post(func(time.Time) {
 		if ep := p.loop.byID[id]; ep != nil {
-			ep.spec.Timeout = timeout
+			ep.timeout = timeout
 		}
 	})
 	if s.Aim.set() {
 		err = e.Aim(s.ID, s.Aim)
 	}
-	return p.spec.Port, true, err
+	return int(p.local.Port()), true, err
 }
