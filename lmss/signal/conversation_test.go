@@ -102,7 +102,7 @@ func converse(t *testing.T, commands string) string {
 	return sc.out.String()
 }
 
-func conversationSite(t *testing.T, sc *scene, ledger *ledger) *site {
+func conversationSite(t *testing.T, sc *scene, ledger *ledger, change ...func(*parts)) *site {
 	t.Helper()
 	directory, err := user.NewDirectory()
 	if err != nil {
@@ -126,11 +126,15 @@ func conversationSite(t *testing.T, sc *scene, ledger *ledger) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := assemble(parts{
+	p := parts{
 		call: call.Config{Domain: "example.org", Anchor: true}, realm: "example.org", users: directory, workers: 1,
 		network: host, logger: testLogger(t), media: &voice{open: map[uint64]bool{}, port: 30000}, store: ledger,
 		voice: func(a netip.Addr) (netip.Addr, netip.Addr) { return a, a },
-	})
+	}
+	for _, c := range change {
+		c(&p)
+	}
+	s, err := assemble(p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +149,7 @@ func conversationSite(t *testing.T, sc *scene, ledger *ledger) *site {
 type ledger struct {
 	mu      sync.Mutex
 	saved   int
+	delay   time.Duration // of a write; zero means 1 ms
 	records map[string]cdr.Record
 	order   []string
 	doubled bool
@@ -154,7 +159,7 @@ func (l *ledger) SaveCall(_ string, _ []byte, _ cdr.Record, done func(error)) er
 	l.mu.Lock()
 	l.saved++
 	l.mu.Unlock()
-	time.AfterFunc(time.Millisecond, func() { done(nil) })
+	time.AfterFunc(max(l.delay, time.Millisecond), func() { done(nil) })
 	return nil
 }
 

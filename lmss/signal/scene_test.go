@@ -53,6 +53,7 @@ type phone struct {
 	sent    string       // the last INVITE sent, for CANCEL and repetition
 	sdp     int          // version of our SDP
 	caller  bool
+	pings   int    // CRLF pings that came
 	failure string // To of the last failure of our INVITE
 	replyTo map[string]*sip.Request
 }
@@ -144,6 +145,12 @@ func (p *phone) listen() {
 			return
 		}
 		if p.deaf {
+			continue
+		}
+		if string(buf[:n]) == "\r\n\r\n" {
+			p.scene.mu.Lock()
+			p.pings++
+			p.scene.mu.Unlock()
 			continue
 		}
 		msg, err := sip.ParseMessage(bytes.Clone(buf[:n]))
