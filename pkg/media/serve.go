@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,10 +32,24 @@ type Options struct {
 	Relay relay.Options
 	// OrphanTime is how long endpoints go on without a control stream. Zero means 60s; negative, for ever.
 	OrphanTime time.Duration
+	// Pulse tells others whether the process still relays. It may be nil.
+	Pulse *Pulse
 	// Ready is called once the socket can be connected to. It may be nil.
 	Ready func()
 	// Logger gets what an operator must know. Nil means silence.
 	Logger *slog.Logger
+}
+
+// Pulse is for the heartbeat of the process: a loop that hangs must not pass for alive. The zero Pulse, and
+// that of a process that is still starting, is alive.
+type Pulse struct {
+	engine atomic.Pointer[relay.Engine]
+}
+
+// Alive reports whether every relay loop looked at its sockets within the last two seconds.
+func (p *Pulse) Alive() bool {
+	engine := p.engine.Load()
+	return engine == nil || engine.Alive()
 }
 
 // EnsureDefaults fills what is zero.
@@ -48,7 +63,11 @@ func (o *Options) EnsureDefaults() {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Pulse == nil {
+		o.Pulse = new(Pulse)
+	}
 	o.Relay.PortLow, o.Relay.PortHigh, o.Relay.Logger = o.PortLow, o.PortHigh, o.Logger
+	o.Relay.EnsureDefaults()
 }
 
 // Serve relays voice for whoever connects to the socket, until ctx ends. The order at the end: no more
@@ -65,6 +84,7 @@ func Serve(ctx context.Context, o Options) error {
 			return err
 		}
 	}
+	o.Pulse.engine.Store(engine)
 	s := &server{engine: engine, orphanTime: o.OrphanTime, log: o.Logger}
 	rpc := grpc.NewServer(grpc.MaxConcurrentStreams(16), grpc.WaitForHandlers(true))
 	mediav1.RegisterMediaServer(rpc, s)

@@ -13,6 +13,9 @@ import (
 	"github.com/mss-federation/mss/pkg/fault"
 )
 
+// aliveTicks is how many ticks a loop may miss before it counts as stuck.
+const aliveTicks = 16
+
 // Engine relays voice between the endpoints that it is told to open. Its methods may be called from any
 // goroutine; they take effect in the order of the calls, at the latest at the next tick, at once with
 // [Engine.Flush].
@@ -324,6 +327,18 @@ func (e *Engine) Len() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return len(e.mu.endpoints)
+}
+
+// Alive reports whether every loop looked at its sockets of late: within sixteen ticks, that is 2s by default.
+// It is true before they run.
+func (e *Engine) Alive() bool {
+	for _, l := range e.loops {
+		turned := l.turned.Load()
+		if turned != 0 && time.Since(time.Unix(0, turned)) > aliveTicks*e.options.Tick {
+			return false
+		}
+	}
+	return true
 }
 
 func (e *Engine) findLocked(op string, id uint64) (*placed, error) {

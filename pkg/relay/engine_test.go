@@ -102,9 +102,10 @@ func TestRelayJoinsAcrossLoops(t *testing.T) {
 	t.Parallel()
 	e := run(t, Options{Loops: 2})
 	a, b, c, d := talk(t, loopback), talk(t, loopback), talk(t, loopback), talk(t, loopback)
-	ra, _ := call(t, e, 1, loopback, a, b)
+	ra, rb := call(t, e, 1, loopback, a, b)
 	_, rd := call(t, e, 2, loopback, c, d)
 	a.send(ra, rtpPacket(1, 0, 1))
+	b.hear(rb)
 	if err := e.Join(2, 5); err != nil {
 		t.Fatal(err)
 	}
@@ -365,5 +366,27 @@ func TestLoopEndsWithAnEmptyQueue(t *testing.T) {
 	}
 	if _, err := e.Open(Spec{ID: 1, Local: loopback}); fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("open after the end: %v", err)
+	}
+}
+
+func TestAlive(t *testing.T) {
+	t.Parallel()
+	e := run(t, Options{Loops: 2, Tick: time.Millisecond})
+	if !e.Alive() {
+		t.Error("not alive at the start")
+	}
+	release := make(chan struct{})
+	e.loops[1].post(func(time.Time) { <-release })
+	e.Flush()
+	for deadline := time.Now().Add(patience); e.Alive(); {
+		if time.Now().After(deadline) {
+			t.Fatal("a stuck loop passes for alive")
+		}
+	}
+	close(release)
+	for deadline := time.Now().Add(patience); !e.Alive(); {
+		if time.Now().After(deadline) {
+			t.Fatal("a loop that goes on passes for stuck")
+		}
 	}
 }

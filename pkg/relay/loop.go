@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -42,6 +43,7 @@ type loop struct {
 	events        *events
 	log           *slog.Logger
 	tick          time.Duration
+	turned        atomic.Int64 // when it last looked, in Unix nanoseconds; 0 before it runs
 
 	byID    map[uint64]*endpoint
 	slots   []*endpoint // nil: vacant
@@ -145,6 +147,7 @@ func (l *loop) once(wait int) {
 		n = 0 // EINTR; the descriptor and the room are ours and valid
 	}
 	now := time.Now()
+	l.turned.Store(now.UnixNano())
 	for done := 0; done < n; {
 		done += l.packets(now, l.ready[done:n])
 	}
