@@ -64,6 +64,7 @@ func TestAnswerWaitsForStore(t *testing.T) {
 		{store: 5 * time.Second, before: 240 * time.Millisecond, after: 400 * time.Millisecond, unprotected: true},
 	} {
 		stage(t, func(t *testing.T, sc *scene, _ *site, l *ledger) {
+			t.Helper()
 			l.delay = c.store
 			sc.run("A invite 4002")
 			sc.said()
@@ -100,6 +101,7 @@ func TestTimerC(t *testing.T) {
 	t.Parallel()
 	patient := func(p *parts) { p.call.NoAnswer = time.Hour }
 	stage(t, func(t *testing.T, sc *scene, _ *site, _ *ledger) {
+		t.Helper()
 		sc.run("A invite 4002")
 		sc.run("B respond 180")
 		sc.run("wait 170s")
@@ -122,6 +124,7 @@ func TestTimerC(t *testing.T) {
 func TestRepeatedProgress(t *testing.T) {
 	t.Parallel()
 	stage(t, func(t *testing.T, sc *scene, _ *site, _ *ledger) {
+		t.Helper()
 		sc.run("A invite 4002")
 		sc.run("B respond 180")
 		sc.said()
@@ -189,6 +192,7 @@ func withPassword(t *testing.T, name federation.User, password string) func(*par
 func TestNATPing(t *testing.T) {
 	t.Parallel()
 	stage(t, func(t *testing.T, sc *scene, _ *site, _ *ledger) {
+		t.Helper()
 		b := sc.phone("B")
 		res := b.register(t, "4007", "correct horse battery", "10.0.0.5:5060")
 		if res == nil || res.StatusCode != 200 {
@@ -197,10 +201,10 @@ func TestNATPing(t *testing.T) {
 		if got := res.GetHeader("Contact").Value(); !strings.Contains(got, "10.0.0.5:5060") {
 			t.Errorf("the 200 does not echo the Contact as sent: %s", got)
 		}
-		before := b.pings
+		before := b.pinged()
 		<-time.After(55 * time.Second)
 		settle()
-		if n := b.pings - before; n != 2 {
+		if n := b.pinged() - before; n != 2 {
 			t.Errorf("%d pings in 55 s, want 2", n)
 		}
 		sc.run("A invite 4007")
@@ -216,6 +220,7 @@ func TestNATPing(t *testing.T) {
 func TestWrongPassword(t *testing.T) {
 	t.Parallel()
 	stage(t, func(t *testing.T, sc *scene, s *site, _ *ledger) {
+		t.Helper()
 		for _, name := range []string{"4007", "4999"} {
 			res := sc.phone("B").register(t, name, "wrong", "192.0.2.2:5060")
 			if res == nil || res.StatusCode != 401 {
@@ -235,6 +240,7 @@ func TestWrongPassword(t *testing.T) {
 func TestBindingLimit(t *testing.T) {
 	t.Parallel()
 	stage(t, func(t *testing.T, sc *scene, s *site, _ *ledger) {
+		t.Helper()
 		for _, name := range []string{"A", "B", "C", "D"} {
 			p := sc.phone(name)
 			settle()

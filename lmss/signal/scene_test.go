@@ -310,3 +310,10 @@ type described interface {
 	sip.Message
 	GetHeader(name string) sip.Header
 }
+
+// pinged is the number of pings so far.
+func (p *phone) pinged() int {
+	p.scene.mu.Lock()
+	defer p.scene.mu.Unlock()
+	return p.pings
+}
