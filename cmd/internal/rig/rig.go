@@ -18,12 +18,18 @@ var Programs = []string{"lmss", "mssctl"}
 
 var build = sync.OnceValues(buildOnce)
 
-// Build compiles the programs into .build/test/bin and gives that folder. It does so once in a process, and processes
-// wait for one another; what is up to date costs a second. .build/bin, which make owns, stays as it is: a program that
-// is being tested is never replaced under a demonstration, nor the other way round.
+// binVariable names a folder with programs that are built already, as by make build.
+const binVariable = "MSS_BIN"
+
+// Build compiles the programs into .build/test/bin and gives that folder, or gives the folder that MSS_BIN names. It does
+// so once in a process, and processes wait for one another; what is up to date costs a second. .build/bin, which make
+// owns, stays as it is: a program that is being tested is never replaced under a demonstration, nor the other way round.
 func Build() (dir string, err error) { return build() }
 
 func buildOnce() (string, error) {
+	if dir := os.Getenv(binVariable); dir != "" {
+		return filepath.Abs(dir)
+	}
 	root, err := moduleRoot()
 	if err != nil {
 		return "", err

@@ -41,9 +41,7 @@ type Call struct {
 	// What follows is owned by the phone's loop.
 	dialog     dialog
 	invite     *clientTx // our latest INVITE
-	ackBytes   []byte    // our ACK to its 2xx
-	ackTo      netip.AddrPort
-	heldACK    func() // set while an ACK is held back
+	heldACK    func()    // set while an ACK is held back
 	opt        DialOptions
 	server     *serverTx // the latest INVITE to us
 	waitsSDP   bool      // our 200 had the offer: the answer comes in the ACK

@@ -20,19 +20,19 @@ const (
 // clientTx is a client transaction (RFC 3261 §17.1). It stays after the final response for 64*T1, to notice
 // repetitions.
 type clientTx struct {
-	p        *Phone
-	req      *sipmsg.Message
-	raw      []byte
-	to       netip.AddrPort
-	invite   bool
-	on       func(*sipmsg.Message) // each response once, then nil on timeout if there was no final one
-	repeated func(*sipmsg.Message) // 2xx to INVITE that came again
-	resend   bool                  // sent again when a TCP connection was lost before the answer: all but what begins a dialog
+	p      *Phone
+	req    *sipmsg.Message
+	raw    []byte
+	to     netip.AddrPort
+	invite bool
+	on     func(*sipmsg.Message) // each response once, then nil on timeout if there was no final one
+	resend bool                  // sent again when a TCP connection was lost before the answer: all but what begins a dialog
 
 	provisional bool
 	final       *sipmsg.Message
 	acked       time.Time // zero: not yet
-	ack         []byte    // of a non-2xx
+	ack         []byte    // sent again when the final response to an INVITE comes again
+	ackTo       netip.AddrPort
 	sends       int
 	interval    time.Duration
 	timer       *time.Timer
@@ -47,7 +47,7 @@ func (p *Phone) request(req *sipmsg.Message, to netip.AddrPort, on func(*sipmsg.
 	p.putVia(req, branch)
 	tx := &clientTx{
 		p: p, req: req, raw: req.Bytes(), to: to, invite: req.Method == "INVITE", on: on,
-		repeated: func(*sipmsg.Message) {}, interval: t1,
+		interval: t1,
 	}
 	_, inside := sipmsg.Param(req.Get("to"), "tag")
 	tx.resend = inside || !tx.invite && req.Method != "REGISTER"
@@ -131,8 +131,8 @@ func (tx *clientTx) response(res *sipmsg.Message, now time.Time) {
 	tx.stopTimers()
 	tx.p.after(timerB, tx.forget)
 	if tx.invite && res.Status >= 300 {
-		tx.ack = tx.ackFor(res).Bytes()
-		tx.p.send(tx.ack, tx.to)
+		tx.ack, tx.ackTo = tx.ackFor(res).Bytes(), tx.to
+		tx.p.send(tx.ack, tx.ackTo)
 		tx.acked = now
 	}
 	tx.on(res)
@@ -156,11 +156,9 @@ func (tx *clientTx) again(res *sipmsg.Message, now time.Time) {
 	if !tx.acked.IsZero() && now.Sub(tx.acked) > grace {
 		tx.p.journal.violation(RuleRepeat, "%s %v after its ACK", res.Line(), now.Sub(tx.acked).Round(time.Millisecond))
 	}
-	if res.Status >= 300 {
-		tx.p.send(tx.ack, tx.to)
-		return
+	if tx.ack != nil {
+		tx.p.send(tx.ack, tx.ackTo)
 	}
-	tx.repeated(res)
 }
 
 // ackFor is the ACK to a non-2xx (RFC 3261 §17.1.1.3): same branch, To of the response.

@@ -5,8 +5,8 @@ import (
 	"crypto/rand"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 
 	sipuri "github.com/emiago/sipgo/sip"
 
@@ -61,12 +61,7 @@ func (p *Phone) dial(target string, opt DialOptions) (*Call, error) {
 func (c *Call) sendINVITE(req *sipmsg.Message, to netip.AddrPort, on func(*sipmsg.Message)) {
 	c.answerBody = ""
 	c.p.authenticated(req, to, c.nextSeq, func(tx *clientTx) {
-		c.invite, c.ackBytes = tx, nil
-		tx.repeated = func(*sipmsg.Message) {
-			if c.ackBytes != nil {
-				c.p.send(c.ackBytes, c.ackTo)
-			}
-		}
+		c.invite = tx
 	}, on)
 }
 
@@ -195,9 +190,8 @@ func (c *Call) acknowledge(tx *clientTx, body []byte) {
 		c.setBody(ack, body)
 	}
 	c.p.putVia(ack, "z9hG4bK"+rand.Text())
-	c.ackBytes, c.ackTo = ack.Bytes(), c.hop()
-	tx.acked = c.p.now()
-	c.p.send(c.ackBytes, c.ackTo)
+	tx.ack, tx.ackTo, tx.acked = ack.Bytes(), c.hop(), time.Now()
+	c.p.send(tx.ack, tx.ackTo)
 }
 
 // SendACK sends the ACK that HoldACK kept back.
@@ -233,13 +227,4 @@ func (c *Call) cancelIfAsked() {
 	if c.p.clients[clientKey(branch, "CANCEL")] == nil {
 		c.invite.cancel()
 	}
-}
-
-// retryAfter is the Retry-After of a response in seconds; 0 if there is none.
-func retryAfter(res *sipmsg.Message) int {
-	n, err := strconv.Atoi(res.Get("retry-after"))
-	if err != nil {
-		return 0
-	}
-	return n
 }

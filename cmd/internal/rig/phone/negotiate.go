@@ -5,13 +5,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/mss-federation/mss/cmd/internal/rig/sipmsg"
 	"github.com/mss-federation/mss/cmd/internal/rig/voice"
 )
-
-func (p *Phone) now() time.Time { return time.Now() }
 
 // describe writes SDP with the version of the last one if nothing changed, else the next (RFC 3264 §8).
 func (c *Call) describe(codecs []voice.Codec, dir direction, offer *description) []byte {

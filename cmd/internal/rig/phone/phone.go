@@ -223,3 +223,6 @@ func (p *Phone) address() string {
 	}
 	return uri
 }
+
+// Transport is what the phone speaks SIP over.
+func (p *Phone) Transport() Transport { return p.opt.Transport }

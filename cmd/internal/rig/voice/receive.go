@@ -82,6 +82,9 @@ func (in *inbound) packet(now time.Time, from netip.AddrPort, p []byte) {
 		in.malformed++
 		return
 	}
+	if !in.from.IsValid() {
+		return // voice may be faster than the answer that says where it comes from (RFC 3264 §5.1)
+	}
 	if from != in.from {
 		in.strangers++
 		return

@@ -1,0 +1,348 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/mss-federation/mss/cmd/internal/rig/node"
+	"github.com/mss-federation/mss/cmd/internal/rig/phone"
+)
+
+// kills is how often TestKillSignal kills; make test-long does it more often.
+func kills() int {
+	if os.Getenv("MSS_LONG") != "" {
+		return 40
+	}
+	return 20
+}
+
+// phase is where a call is when its office's signalling dies.
+type phase string
+
+const (
+	beforeACK  phase = "before the ACK"
+	talking    phase = "talking"
+	inReinvite phase = "in a re-INVITE"
+	inBye      phase = "BYE in flight"
+	held       phase = "held"
+)
+
+var phases = []phase{beforeACK, talking, inReinvite, inBye, held}
+
+// afterKill are the rules that a kill may make a node break: the new process does not know which finals were
+// acknowledged or which requests were answered a moment ago.
+var afterKill = []phone.Rule{phone.RuleRepeat, phone.RuleInterval}
+
+// TestKillSignal kills the signalling in calls of UDP and TCP phones, in each phase. Voice must not lose a packet, the
+// call must be usable within a second, end at both phones whoever hangs up, free its ports and leave one record.
+func TestKillSignal(t *testing.T) {
+	t.Parallel()
+	const seed = 20250407 // a failure repeats: the seed is fixed, each run's number is in its name
+	random := rand.New(rand.NewPCG(seed, 0))
+	pairs := [][2]phone.Transport{{phone.UDP, phone.UDP}, {phone.TCP, phone.UDP}, {phone.UDP, phone.TCP}, {phone.TCP, phone.TCP}}
+	for i := range kills() {
+		pair, at, fromA := pairs[i%len(pairs)], phases[i%len(phases)], random.IntN(2) == 0
+		pause := time.Duration(random.IntN(300)) * time.Millisecond
+		name := strconv.Itoa(i) + " " + pair[0].String() + " to " + pair[1].String() + " " + string(at)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := office(t, "") // an own one: the supervisor waits longer for a child that dies again and again
+			a := register(t, n, phone.Options{Name: "4001", Transport: pair[0]}, afterKill...)
+			b := register(t, n, phone.Options{Name: "4002", Transport: pair[1]}, afterKill...)
+			killInCall(t, n, a, b, at, fromA, pause)
+		})
+	}
+}
+
+func killInCall(t *testing.T, n *node.Node, a, b *phone.Phone, at phase, fromA bool, pause time.Duration) {
+	ctx := limit(t)
+	out, in := upTo(t, a, b, at)
+	mine, other, owner := out, in, a
+	if !fromA {
+		mine, other, owner = in, out, b
+	}
+	if at == held {
+		must(t, mine.Hold(ctx))
+	}
+	wait(ctx, pause)
+	out.Voice().Mark()
+	in.Voice().Mark()
+	old := n.PID(node.Signal)
+	done := make(chan error, 1)
+	switch at {
+	case inReinvite:
+		go func() { done <- mine.Refresh(ctx) }()
+	case inBye:
+		go func() { done <- mine.Hangup(ctx) }()
+	}
+	killed, err := n.KillSignal()
+	must(t, err)
+	_, err = n.WaitRestarted(ctx, node.Signal, old)
+	must(t, err)
+	ready := usable(t, a, b, killed)
+	if at == beforeACK {
+		must(t, out.SendACK())
+	}
+	if at == inReinvite {
+		must(t, <-done)
+	}
+	if at != inBye {
+		answerWithin(t, owner, mine, killed)
+		seamless(t, out, in)
+		done <- mine.Hangup(ctx)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("hang-up after the kill: %v", err)
+	}
+	t.Logf("killed, phones back after %v, hung up after %v", ready.Sub(killed).Round(time.Millisecond),
+		time.Since(killed).Round(time.Millisecond))
+	ending, cancel := context.WithTimeout(ctx, 32*time.Second)
+	defer cancel()
+	must(t, other.WaitEnded(ending))
+	oneRecord(t, n, out, in)
+	noVoicePorts(t, n)
+}
+
+// upTo brings a call into its phase.
+func upTo(t *testing.T, a, b *phone.Phone, at phase) (out, in *phone.Call) {
+	t.Helper()
+	if at != beforeACK {
+		return connect(t, a, b)
+	}
+	ctx := limit(t)
+	out, err := a.DialWith(ctx, b.Name(), phone.DialOptions{HoldACK: true})
+	must(t, err)
+	in, err = b.WaitIncoming(ctx)
+	must(t, err)
+	must(t, in.Answer())
+	must(t, out.WaitAnswered(ctx))
+	hearEachOther(t, out, in, tones[a.Name()], tones[b.Name()])
+	return out, in
+}
+
+// usable waits until the phones can be reached again: over TCP, until they have registered over a new connection.
+func usable(t *testing.T, a, b *phone.Phone, killed time.Time) time.Time {
+	t.Helper()
+	ready := killed
+	for _, p := range []*phone.Phone{a, b} {
+		if p.Transport() != phone.TCP {
+			continue
+		}
+		at, err := p.WaitRegistered(limit(t), killed)
+		must(t, err)
+		if at.After(ready) {
+			ready = at
+		}
+	}
+	return ready
+}
+
+// answerWithin sends a re-INVITE and wants its 2xx a second after the kill, or after the phones came back.
+func answerWithin(t *testing.T, owner *phone.Phone, c *phone.Call, killed time.Time) {
+	t.Helper()
+	const bound = time.Second
+	from := killed
+	if owner.Transport() == phone.TCP {
+		from = time.Now()
+	}
+	must(t, c.Refresh(limit(t)))
+	if took := time.Since(from); took > bound {
+		t.Errorf("re-INVITE answered %v after the kill, want %v", took.Round(time.Millisecond), bound)
+	}
+}
+
+// seamless wants no packet lost. How evenly packets come depends on how busy the machine is: that is only shown.
+func seamless(t *testing.T, out, in *phone.Call) {
+	t.Helper()
+	for name, c := range map[string]*phone.Call{"caller": out, "callee": in} {
+		s := c.Stats()
+		if s.MaxSeqGap != 0 || s.Lost != 0 || s.Strangers != 0 {
+			t.Errorf("voice at the %s across the kill: %+v", name, s)
+		}
+		t.Logf("longest time between two packets at the %s: %v", name, s.MaxSilence.Round(time.Millisecond))
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// record is what mssctl cdr list prints of a call.
+type record struct {
+	ID        string    `json:"id"`
+	CallID    string    `json:"call_id"`
+	Caller    string    `json:"caller"`
+	Called    string    `json:"called"`
+	SetupAt   time.Time `json:"setup_at"`
+	AnswerAt  time.Time `json:"answer_at"`
+	EndAt     time.Time `json:"end_at"`
+	Recovered bool      `json:"recovered"`
+	End       string    `json:"end"`
+	Reason    string    `json:"reason"`
+}
+
+// records are the records of a caller's leg. A node that has just started is asked again.
+func records(t *testing.T, n *node.Node, callID string) (mine []record) {
+	t.Helper()
+	var text string
+	var err error
+	eventually(t, "mssctl's answer", func() bool {
+		text, err = n.Ctl(limit(t), "cdr", "list", "-o", "json")
+		return err == nil
+	}, &err)
+	var all []record
+	if err := json.Unmarshal([]byte(text), &all); err != nil {
+		t.Fatalf("cdr list: %v in %s", err, text)
+	}
+	for _, r := range all {
+		if r.CallID == callID {
+			mine = append(mine, r)
+		}
+	}
+	return mine
+}
+
+// oneRecord wants exactly one record of a call, with times within a second of what the phones saw.
+func oneRecord(t *testing.T, n *node.Node, out, in *phone.Call) {
+	t.Helper()
+	var got []record
+	eventually(t, "the call's record", func() bool { got = records(t, n, out.ID()); return len(got) > 0 })
+	if len(got) != 1 {
+		t.Fatalf("%d records of one call: %+v", len(got), got)
+	}
+	ended := out.Times().Ended
+	if in.Times().Ended.Before(ended) {
+		ended = in.Times().Ended
+	}
+	for what, times := range map[string][2]time.Time{
+		"setup": {got[0].SetupAt, out.Times().Started}, "answer": {got[0].AnswerAt, in.Times().Answered}, "end": {got[0].EndAt, ended},
+	} {
+		if d := times[0].Sub(times[1]).Abs(); d > time.Second {
+			t.Errorf("the record's time of %s is %v from what the phones saw: %+v", what, d, got[0])
+		}
+	}
+}
+
+// noVoicePorts wants the relay's ports freed.
+func noVoicePorts(t *testing.T, n *node.Node) {
+	t.Helper()
+	var bound []string // two are the signalling's
+	eventually(t, "freeing of the voice ports", func() bool {
+		bound = node.Bound(n.Addr())
+		return len(bound) <= 2
+	}, &bound)
+}
+
+// eventually waits for a condition that another process brings about.
+func eventually(t *testing.T, what string, condition func() bool, seen ...any) {
+	t.Helper()
+	const within = 5 * time.Second
+	deadline := time.Now().Add(within)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s did not come within %v %v", what, within, seen)
+		}
+		<-tick.C
+	}
+}
+
+// TestKillSignalWhileRinging wants calls in set-up to end cleanly at both phones.
+func TestKillSignalWhileRinging(t *testing.T) {
+	t.Parallel()
+	for _, pair := range [][2]phone.Transport{{phone.UDP, phone.UDP}, {phone.TCP, phone.UDP}, {phone.UDP, phone.TCP}} {
+		t.Run(pair[0].String()+" to "+pair[1].String(), func(t *testing.T) {
+			t.Parallel()
+			ctx := limit(t)
+			n := office(t, "")
+			a := register(t, n, phone.Options{Name: "4001", Transport: pair[0]}, afterKill...)
+			b := register(t, n, phone.Options{Name: "4002", Transport: pair[1]}, afterKill...)
+			out, err := a.Dial(ctx, "4002")
+			must(t, err)
+			in, err := b.WaitIncoming(ctx)
+			must(t, err)
+			must(t, in.Ring())
+			must(t, out.WaitRinging(ctx))
+			_, err = n.KillSignal()
+			must(t, err)
+			must(t, out.WaitEnded(ctx))
+			must(t, in.WaitEnded(ctx))
+			wantStatus(t, out, 480)
+			wantStatus(t, in, 487)
+			noVoicePorts(t, n)
+			must(t, n.WaitReady(ctx))
+			usable(t, a, b, out.Times().Started)
+			out, in = connect(t, a, b)
+			must(t, out.Hangup(ctx))
+			must(t, in.WaitEnded(ctx))
+		})
+	}
+}
+
+// TestKillMedia kills the relay in a call: at most 300 ms of silence, on the same ports.
+func TestKillMedia(t *testing.T) {
+	t.Parallel()
+	ctx := limit(t)
+	n := office(t, "")
+	a, b := register(t, n, phone.Options{Name: "4001"}), register(t, n, phone.Options{Name: "4002"})
+	out, in := connect(t, a, b)
+	out.Voice().Mark()
+	in.Voice().Mark()
+	old := n.PID(node.Media)
+	_, err := n.KillMedia()
+	must(t, err)
+	_, err = n.WaitRestarted(ctx, node.Media, old)
+	must(t, err)
+	wait(ctx, time.Second)
+	hearEachOther(t, out, in, tones["4001"], tones["4002"])
+	for name, c := range map[string]*phone.Call{"caller": out, "callee": in} {
+		s := c.Stats()
+		t.Logf("the %s heard nothing for %v, %d packets lost", name, s.MaxSilence.Round(time.Millisecond), s.MaxSeqGap)
+		if s.MaxSilence > 300*time.Millisecond || s.Strangers != 0 {
+			t.Errorf("voice at the %s across the kill: %+v", name, s)
+		}
+	}
+	must(t, out.Hangup(ctx))
+	must(t, in.WaitEnded(ctx))
+	oneRecord(t, n, out, in)
+	noVoicePorts(t, n)
+}
+
+// TestKillSupervisor kills the supervisor in a call: nothing is orphaned, no port stays bound, and after a new start
+// the call is back within two seconds.
+func TestKillSupervisor(t *testing.T) {
+	t.Parallel()
+	ctx := limit(t)
+	n := office(t, "")
+	a := register(t, n, phone.Options{Name: "4001"}, afterKill...)
+	b := register(t, n, phone.Options{Name: "4002"}, afterKill...)
+	out, in := connect(t, a, b)
+	_, err := n.KillSupervisor()
+	must(t, err)
+	gone, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	must(t, n.Gone(gone))
+	started := time.Now()
+	must(t, n.Run(ctx))
+	hearEachOther(t, out, in, tones["4001"], tones["4002"])
+	took := time.Since(started)
+	t.Logf("the call is back %v after the start", took.Round(time.Millisecond))
+	if took > 2*time.Second {
+		t.Errorf("the call is back after %v, want 2s", took)
+	}
+	must(t, in.Hangup(ctx))
+	must(t, out.WaitEnded(ctx))
+	oneRecord(t, n, out, in)
+	noVoicePorts(t, n)
+}
