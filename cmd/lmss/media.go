@@ -14,15 +14,17 @@ func mediaCommand() *cobra.Command {
 }
 
 func runMedia(ctx context.Context, c *child) error {
+	var pulse media.Pulse // a relay loop that hangs is a dead process
 	beatCtx, stop := context.WithCancel(ctx)
 	var beating sync.WaitGroup
-	beating.Go(func() { c.Beat(beatCtx, nil) })
+	beating.Go(func() { c.Beat(beatCtx, pulse.Alive) })
 	defer beating.Wait()
 	defer stop()
 	return media.Serve(ctx, media.Options{
 		Socket:   c.config.Media.Socket,
 		PortLow:  int(c.config.Media.Ports.Low),
 		PortHigh: int(c.config.Media.Ports.High),
+		Pulse:    &pulse,
 		Ready:    c.Ready,
 		Logger:   c.logger,
 	})
