@@ -23,6 +23,7 @@ type Options struct {
 	Site   string     // zero: london
 	Domain string     // zero: example.org
 	Addr   netip.Addr // zero: an own address in 127.0.0.0/8
+	Port   uint16     // for UDP and TCP; zero: free ones
 	Users  []User
 	// Extra is YAML that is added to the configuration at top level, such as "timers: {no_answer: 5s}".
 	Extra string
@@ -81,7 +82,7 @@ func (n *Node) prepare() error {
 		n.addr = NewAddress()
 	}
 	var err error
-	if n.udp, n.tcp, err = freePorts(n.addr); err != nil {
+	if n.udp, n.tcp, err = freePorts(n.addr, n.opt.Port); err != nil {
 		return err
 	}
 	if err := os.WriteFile(n.config, n.yaml(), 0o600); err != nil {

@@ -25,14 +25,14 @@ func NewAddress() netip.Addr {
 	return netip.AddrFrom4([4]byte{127, byte(64 + n/250/256), byte(n / 250), byte(2 + n%250)})
 }
 
-// freePorts finds a UDP and a TCP port that are free on addr now.
-func freePorts(addr netip.Addr) (udp, tcp netip.AddrPort, err error) {
-	u, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, 0)))
+// freePorts finds a UDP and a TCP port that are free on addr now; a port other than 0 must be free for both.
+func freePorts(addr netip.Addr, port uint16) (udp, tcp netip.AddrPort, err error) {
+	u, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, port)))
 	if err != nil {
 		return udp, tcp, fmt.Errorf("find a free port: %w", err)
 	}
 	defer u.Close()
-	t, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr, 0)))
+	t, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr, port)))
 	if err != nil {
 		return udp, tcp, fmt.Errorf("find a free port: %w", err)
 	}
