@@ -1,6 +1,7 @@
 package siptransport
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
@@ -14,6 +15,7 @@ type listener struct {
 	e         *Endpoint
 	ln        net.Listener
 	transport Transport
+	config    *tls.Config // of a TLS listener
 }
 
 // accept ends only when the listener is closed. When the process is out of file descriptors it waits
@@ -23,7 +25,7 @@ func (l *listener) accept() {
 		conn, err := l.ln.Accept()
 		if err == nil {
 			failures = 0
-			l.e.admit(l.transport, conn)
+			l.admit(conn)
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -42,14 +44,18 @@ func (l *listener) accept() {
 
 // admit starts a connection, or closes it when there are too many. The peer hears nothing more: a
 // flood gets no bytes out of us.
-func (e *Endpoint) admit(t Transport, conn net.Conn) {
+func (l *listener) admit(conn net.Conn) {
 	flow := Flow{
-		Transport: t,
+		Transport: l.transport,
 		Local:     network.AddrPort(conn.LocalAddr()),
 		Remote:    network.AddrPort(conn.RemoteAddr()),
 	}
-	if !e.startAccepted(flow, conn) {
-		e.closed("refused connection", conn.Close())
+	wrapped := conn
+	if l.config != nil {
+		wrapped = tls.Server(conn, l.config)
+	}
+	if !l.e.startAccepted(flow, wrapped) {
+		l.e.closed("refused connection", conn.Close()) // without a word of TLS
 	}
 }
 

@@ -2,9 +2,11 @@ package siptransport
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/mss-federation/mss/pkg/fault"
 	"github.com/mss-federation/mss/pkg/network"
@@ -32,7 +34,7 @@ func (e *Endpoint) withLocal(flow Flow) Flow {
 // sendDialled queues on the connection to flow.Remote, opening it if need be.
 func (e *Endpoint) sendDialled(flow Flow, msg []byte, failed func(error)) error {
 	if flow.Transport != TCP {
-		return fault.New("connect", fault.Unavailable, flow.String(), "this process opens no "+flow.Transport.String()+" connections")
+		return fault.New("connect", fault.Unavailable, flow.String(), flow.Transport.String()+" connections are opened by Dial")
 	}
 	if !flow.Remote.IsValid() || flow.Remote.Port() == 0 {
 		return fault.New("connect", fault.Invalid, flow.String(), "name an address and a port to connect to")
@@ -51,23 +53,36 @@ func (e *Endpoint) sendDialled(flow Flow, msg []byte, failed func(error)) error 
 }
 
 func (e *Endpoint) openLocked(flow Flow, msg []byte, failed func(error)) error {
+	if err := e.mayDialLocked(); err != nil {
+		return err
+	}
+	if len(msg) > e.opts.WriteQueue {
+		return ErrQueueFull
+	}
+	s := e.newStreamLocked(flow)
+	s.key = keyOf(flow)
+	e.dialled[s.key] = s
+	e.launchLocked(s)
+	return s.enqueue(msg, failed)
+}
+
+func (e *Endpoint) mayDialLocked() error {
 	switch {
 	case e.state == stopped:
 		return ErrStopped
 	case e.stats.dialledOpen.Load() >= int64(e.opts.MaxDialled):
 		e.stats.refusedDials.Add(1)
 		return ErrTooMany
-	case len(msg) > e.opts.WriteQueue:
-		return ErrQueueFull
 	}
-	s := e.newStreamLocked(flow)
-	s.dialled, s.key = true, keyOf(flow)
-	e.dialled[s.key] = s
+	return nil
+}
+
+func (e *Endpoint) launchLocked(s *stream) {
+	s.dialled = true
 	e.stats.dialledOpen.Add(1)
 	if e.state == running { // else start sees to it
 		e.wg.Go(s.open)
 	}
-	return s.enqueue(msg, failed)
 }
 
 func (e *Endpoint) forgetDialledLocked(s *stream) {
@@ -84,12 +99,15 @@ func (s *stream) open() {
 	if err != nil {
 		s.e.stats.dialErrors.Add(1)
 		s.shut(dialFault(s.flow, err))
-		s.end()
+		s.neverOpen()
 		return
+	}
+	if s.config != nil {
+		conn = tls.Client(conn, s.config)
 	}
 	if !s.connected(conn) {
 		s.e.closed("connection", conn.Close())
-		s.end()
+		s.neverOpen()
 		return
 	}
 	s.serve()
@@ -116,6 +134,7 @@ func (s *stream) connected(conn net.Conn) bool {
 		return false
 	}
 	s.conn = conn
+	s.since = time.Now()
 	if !s.flow.Local.IsValid() {
 		s.flow.Local = network.AddrPort(conn.LocalAddr())
 	}

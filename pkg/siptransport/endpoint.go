@@ -34,6 +34,7 @@ var (
 	ErrSilent      = errors.New("no first byte in time")
 	ErrSlowMessage = errors.New("message not whole in time")
 	ErrIdle        = errors.New("idle")
+	ErrHandshake   = errors.New("TLS handshake failed")
 )
 
 type state uint8
@@ -49,6 +50,7 @@ type Endpoint struct {
 	opts     Options
 	log      *slog.Logger
 	receiver Receiver
+	watcher  Watcher
 	stats    counters
 	unkept   atomic.Int64 // accepted connections that nobody keeps
 
@@ -76,6 +78,7 @@ func New(opts Options) *Endpoint {
 		opts:     opts,
 		log:      opts.Logger,
 		receiver: opts.Receiver,
+		watcher:  opts.Watcher,
 		done:     make(chan struct{}),
 		streams:  make(map[FlowID]*stream),
 		dialled:  make(map[dialKey]*stream),
@@ -108,12 +111,19 @@ func (e *Endpoint) AddUDP(conn network.PacketConn) error {
 	return nil
 }
 
-// AddListener takes over a listener, before or during Run. For TLS it is one whose connections are
-// TLS. The endpoint closes it at Run's end, or at once if it cannot be added.
+// AddListener takes over a TCP listener, before or during Run. The endpoint closes it at Run's end, or at
+// once if it cannot be added. For TLS see [Endpoint.AddTLS].
 func (e *Endpoint) AddListener(t Transport, ln net.Listener) error {
-	l := &listener{e: e, ln: ln, transport: t}
+	if t != TCP {
+		return errors.Join(fault.New("add listener", fault.Invalid, t.String()+" "+ln.Addr().String(), "TCP only; TLS needs a configuration"), ln.Close())
+	}
+	return e.addListener(&listener{e: e, ln: ln, transport: t})
+}
+
+func (e *Endpoint) addListener(l *listener) error {
+	t, ln := l.transport, l.ln
 	local := network.AddrPort(ln.Addr())
-	if !t.Stream() || !local.IsValid() {
+	if !local.IsValid() {
 		return errors.Join(fault.New("add listener", fault.Invalid, t.String()+" "+ln.Addr().String(), "streams over TCP only"), ln.Close())
 	}
 	e.mu.Lock()

@@ -36,7 +36,6 @@ type framer struct {
 	r, w    int    // buf[r:w] is not yet consumed
 	scanned int    // how much of buf[r:w] is known to have no blank line
 	size    int    // of the message at r once its head is complete, else 0
-	blanks  int    // line ends since the last message, modulo a ping
 }
 
 // space is where to read to. It is never empty.
@@ -70,37 +69,33 @@ func (f *framer) advance(n int) { f.w += n }
 // partial says whether a message has begun and is not whole. It holds after next found nothing.
 func (f *framer) partial() bool { return f.r < f.w }
 
-// next consumes one message, and tells how many pings (RFC 5626 §4.4.1: two line ends) came before it.
-// A nil message means that more must be read. The message is valid until space is called. After an
+// next consumes one message, and tells how many line ends came before it (RFC 5626 §4.4.1: two are a
+// ping, one a pong). A nil message means that more must be read. The message is valid until space is called. After an
 // error, message is what there is of the broken one, and the stream is of no more use.
-func (f *framer) next() (message []byte, pings int, err error) {
-	pings = f.skipBlanks()
+func (f *framer) next() (message []byte, blanks int, err error) {
+	blanks = f.skipBlanks()
 	pending := f.buf[f.r:f.w]
 	if f.size == 0 && len(pending) > 0 {
 		if f.size, err = f.measure(pending); err != nil {
-			return pending, pings, err
+			return pending, blanks, err
 		}
 	}
 	if f.size == 0 || len(pending) < f.size {
-		return nil, pings, nil
+		return nil, blanks, nil
 	}
 	message = pending[:f.size]
 	f.r += f.size
-	f.scanned, f.size, f.blanks = 0, 0, 0
-	return message, pings, nil
+	f.scanned, f.size = 0, 0
+	return message, blanks, nil
 }
 
 // skipBlanks drops line ends between messages (RFC 3261 §7.5). A message that has begun starts with none.
-func (f *framer) skipBlanks() (pings int) {
+func (f *framer) skipBlanks() (count int) {
 	for f.w-f.r >= 2 && f.buf[f.r] == '\r' && f.buf[f.r+1] == '\n' {
 		f.r += 2
-		f.blanks++
-		if f.blanks == 2 {
-			pings++
-			f.blanks = 0
-		}
+		count++
 	}
-	return pings
+	return count
 }
 
 // measure finds the message's size. Zero means that the head is not complete.

@@ -11,7 +11,7 @@ import (
 const options = "OPTIONS sip:example.org SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.1\r\n"
 
 // cut feeds a stream in pieces of the given size and collects what comes out.
-func cut(stream []byte, piece int) (messages []string, pings int, err error) {
+func cut(stream []byte, piece int) (messages []string, blanks int, err error) {
 	f := framer{maxHead: maxMessage, maxBody: maxMessage}
 	for len(stream) > 0 {
 		n := copy(f.space(), stream[:min(piece, len(stream))])
@@ -19,9 +19,9 @@ func cut(stream []byte, piece int) (messages []string, pings int, err error) {
 		stream = stream[n:]
 		for {
 			msg, p, err := f.next()
-			pings += p
+			blanks += p
 			if err != nil {
-				return messages, pings, err
+				return messages, blanks, err
 			}
 			if msg == nil {
 				break
@@ -29,7 +29,7 @@ func cut(stream []byte, piece int) (messages []string, pings int, err error) {
 			messages = append(messages, string(msg))
 		}
 	}
-	return messages, pings, nil
+	return messages, blanks, nil
 }
 
 func TestStreamIsCutIntoMessages(t *testing.T) {
@@ -41,14 +41,14 @@ func TestStreamIsCutIntoMessages(t *testing.T) {
 	for name, tc := range map[string]struct {
 		stream string
 		want   []string
-		pings  int
+		blanks int
 	}{
 		"one":                       {plain, []string{plain}, 0},
 		"three in a row":            {plain + compact + folded, []string{plain, compact, folded}, 0},
-		"line ends between":         {"\r\n" + plain + "\r\n" + compact + "\r\n", []string{plain, compact}, 0},
-		"ping":                      {"\r\n\r\n", nil, 1},
-		"pings around a message":    {"\r\n\r\n\r\n\r\n" + plain + "\r\n\r\n", []string{plain}, 3},
-		"line end and then a ping":  {"\r\n" + plain + "\r\n\r\n", []string{plain}, 1},
+		"line ends between":         {"\r\n" + plain + "\r\n" + compact + "\r\n", []string{plain, compact}, 3},
+		"ping":                      {"\r\n\r\n", nil, 2},
+		"pings around a message":    {"\r\n\r\n\r\n\r\n" + plain + "\r\n\r\n", []string{plain}, 6},
+		"line end and then a ping":  {"\r\n" + plain + "\r\n\r\n", []string{plain}, 3},
 		"large, then small":         {large + plain, []string{large, plain}, 0},
 		"many":                      {strings.Repeat(plain, 200), slices.Repeat([]string{plain}, 200), 0},
 		"not whole":                 {compact[:len(compact)-1], nil, 0},
@@ -56,9 +56,9 @@ func TestStreamIsCutIntoMessages(t *testing.T) {
 		"body that looks like more": {options + "l: 4\r\n\r\n\r\n\r\n" + plain, []string{options + "l: 4\r\n\r\n\r\n\r\n", plain}, 0},
 	} {
 		for _, piece := range []int{1, 2, 3, 7, 1000, 1 << 20} {
-			got, pings, err := cut([]byte(tc.stream), piece)
-			if err != nil || !slices.Equal(got, tc.want) || pings != tc.pings {
-				t.Errorf("%s by %d: %d messages, %d pings, %v; want %d, %d", name, piece, len(got), pings, err, len(tc.want), tc.pings)
+			got, blanks, err := cut([]byte(tc.stream), piece)
+			if err != nil || !slices.Equal(got, tc.want) || blanks != tc.blanks {
+				t.Errorf("%s by %d: %d messages, %d line ends, %v; want %d, %d", name, piece, len(got), blanks, err, len(tc.want), tc.blanks)
 			}
 		}
 	}
@@ -145,10 +145,10 @@ func FuzzFramer(f *testing.F) {
 	f.Add([]byte("\r"+options), 1)
 	f.Add([]byte(options+"l : 0\r\nl: 0\r\n\r\n"), 7)
 	f.Fuzz(func(t *testing.T, stream []byte, piece int) {
-		whole, pings, err := cut(stream, 1<<20)
-		pieces, pings2, err2 := cut(stream, max(1, piece))
-		if !slices.Equal(whole, pieces) || pings != pings2 || (err == nil) != (err2 == nil) {
-			t.Errorf("whole: %d messages, %d pings, %v; pieces: %d, %d, %v", len(whole), pings, err, len(pieces), pings2, err2)
+		whole, blanks, err := cut(stream, 1<<20)
+		pieces, blanks2, err2 := cut(stream, max(1, piece))
+		if !slices.Equal(whole, pieces) || blanks != blanks2 || (err == nil) != (err2 == nil) {
+			t.Errorf("whole: %d messages, %d line ends, %v; pieces: %d, %d, %v", len(whole), blanks, err, len(pieces), blanks2, err2)
 		}
 		rest := stream
 		for _, msg := range whole {

@@ -2,6 +2,7 @@ package siptransport_test
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"testing"
@@ -86,7 +87,7 @@ func TestLocalAddressFollowsTheRoute(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := e.AddListener(siptransport.TLS, ln); err != nil {
+		if err := e.AddTLS(ln, &tls.Config{}); err != nil {
 			t.Fatal(err)
 		}
 		if got, ok := e.LocalFor(siptransport.TLS, netip.MustParseAddr("198.51.100.2")); !ok || got != netip.MustParseAddrPort("10.0.0.1:5061") {

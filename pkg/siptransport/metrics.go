@@ -15,6 +15,7 @@ type counters struct {
 	dials, dialErrors           atomic.Uint64
 	refusedDials                atomic.Uint64
 	framingErrors               atomic.Uint64
+	handshakeErrors             atomic.Uint64
 	timedOut, queueFull         atomic.Uint64
 
 	open, dialledOpen atomic.Int64
@@ -37,8 +38,10 @@ type Stats struct {
 	DialErrors    uint64
 	RefusedDials  uint64 // over MaxDialled
 	FramingErrors uint64
-	TimedOut      uint64 // connections ended by FirstByte, PerMessage or an idle limit
-	QueueFull     uint64 // messages refused because of WriteQueue
+	// HandshakeErrors counts TLS connections, either way, that never opened.
+	HandshakeErrors uint64
+	TimedOut        uint64 // connections ended by FirstByte, PerMessage or an idle limit
+	QueueFull       uint64 // messages refused because of WriteQueue
 
 	Open   int64 // connections now
 	Unkept int64 // accepted ones that nobody keeps, now
@@ -56,7 +59,8 @@ func (e *Endpoint) Stats() Stats {
 		Accepted: c.accepted.Load(), AcceptErrors: c.acceptErrors.Load(),
 		RefusedPerIP: c.refusedPerIP.Load(), RefusedUnkept: c.refusedUnkept.Load(),
 		Dials: c.dials.Load(), DialErrors: c.dialErrors.Load(), RefusedDials: c.refusedDials.Load(),
-		FramingErrors: c.framingErrors.Load(), TimedOut: c.timedOut.Load(), QueueFull: c.queueFull.Load(),
+		FramingErrors: c.framingErrors.Load(), HandshakeErrors: c.handshakeErrors.Load(),
+		TimedOut: c.timedOut.Load(), QueueFull: c.queueFull.Load(),
 		Open: c.open.Load(), Unkept: e.unkept.Load(),
 	}
 }

@@ -19,6 +19,8 @@ type Options struct {
 	// Logger is the owner's. Nil means silence.
 	Logger   *slog.Logger
 	Receiver Receiver
+	// Watcher is told of stream connections. Nil means nobody.
+	Watcher Watcher
 
 	// FirstByte bounds how long an accepted connection may say nothing, TLS handshake included. Zero means 5s.
 	FirstByte time.Duration
@@ -64,6 +66,9 @@ func (o *Options) EnsureDefaults() {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Watcher == nil {
+		o.Watcher = unwatched{}
 	}
 	orDefault(&o.FirstByte, 5*time.Second)
 	orDefault(&o.PerMessage, 4*time.Second)

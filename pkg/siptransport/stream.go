@@ -2,6 +2,7 @@ package siptransport
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -18,8 +19,11 @@ type stream struct {
 	flow    Flow // its Local may become known when a dial succeeds, before anybody is told of it
 	since   time.Time
 	dialled bool
-	key     dialKey       // of a dialled one
+	watched bool          // by Dial: the watcher hears of its end even if it never opened
+	config  *tls.Config   // of a dialled TLS one
+	key     dialKey       // of one that Send dialled
 	in, out atomic.Uint64 // bytes
+	blanks  int           // the reader's: line ends since the last message that are no ping yet
 
 	mu      sync.Mutex         // guards what follows
 	changed sync.Cond          // the writer waits here for work
@@ -29,15 +33,24 @@ type stream struct {
 	ending  error // why nothing more is taken; nil while open
 	gone    bool  // no longer counted
 	kept    bool
+	pinging bool      // line ends that come are the peer's pongs
 	heard   bool      // a byte came
 	begun   time.Time // when the unfinished message's first byte came; zero between messages
 	active  time.Time // when the last message passed, either way
 	armed   time.Time // the deadline that reads have now; zero is none
 }
 
-// serve runs an open connection to its end.
+// serve runs a connection to its end.
 func (s *stream) serve() {
+	if err := s.handshake(); err != nil {
+		s.e.stats.handshakeErrors.Add(1)
+		s.shut(err)
+		s.e.closed("connection", s.conn.Close())
+		s.neverOpen()
+		return
+	}
 	s.e.stats.open.Add(1)
+	s.e.watcher.FlowOpened(s.flow)
 	var reader sync.WaitGroup
 	reader.Go(func() { s.shut(s.read()) })
 	s.write()
@@ -45,7 +58,16 @@ func (s *stream) serve() {
 	s.hangUp()
 	s.end()
 	s.e.stats.open.Add(-1)
+	s.e.watcher.FlowClosed(s.flow, s.cause())
 	s.e.receiver.FlowClosed(s.flow, s.cause())
+}
+
+// neverOpen ends a connection that nobody could use.
+func (s *stream) neverOpen() {
+	s.end()
+	if s.watched {
+		s.e.watcher.FlowClosed(s.flow, s.cause())
+	}
 }
 
 // hangUp closes the connection. The kernel answers what arrives at a closed connection with a reset, which
@@ -212,8 +234,8 @@ func (s *stream) tooLong(err error) error {
 // deliver hands on every whole message that the framer has.
 func (s *stream) deliver(f *framer) error {
 	for {
-		msg, pings, err := f.next()
-		s.pong(pings)
+		msg, blanks, err := f.next()
+		s.lineEnds(blanks)
 		if err != nil {
 			s.e.stats.framingErrors.Add(1)
 			s.e.receiver.Refused(s.flow, msg, err.Error())
@@ -223,6 +245,7 @@ func (s *stream) deliver(f *framer) error {
 		if msg == nil {
 			return nil
 		}
+		s.blanks = 0
 		s.e.stats.messagesIn.Add(1)
 		s.e.receiver.Receive(newInbound(s.flow, msg))
 	}
@@ -242,11 +265,21 @@ func (s *stream) progress(whole, partial bool) {
 	}
 }
 
-// pong answers keep-alive pings (RFC 5626 §4.4.1). One that does not fit in the queue is not answered.
-func (s *stream) pong(pings int) {
-	for range pings {
+// lineEnds takes what came between messages: on a connection that we ping they are pongs, else two of them
+// are a ping to answer (RFC 5626 §4.4.1). One that does not fit in the queue is not answered.
+func (s *stream) lineEnds(blanks int) {
+	if blanks == 0 {
+		return
+	}
+	if s.pings() {
+		s.e.watcher.FlowAlive(s.flow)
+		return
+	}
+	s.blanks += blanks
+	for ; s.blanks >= 2; s.blanks -= 2 {
 		s.e.stats.keepAlives.Add(1)
-		if s.queuePong() != nil {
+		s.e.watcher.FlowAlive(s.flow)
+		if s.queueLineEnds("\r\n") != nil {
 			return
 		}
 	}

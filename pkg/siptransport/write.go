@@ -41,11 +41,11 @@ func (s *stream) enqueue(msg []byte, failed func(error)) error {
 	return nil
 }
 
-// queuePong does not count as a message: a peer cannot keep an unregistered connection by pinging.
-func (s *stream) queuePong() error {
+// queueLineEnds does not count as a message: a peer cannot keep an unregistered connection by pinging.
+func (s *stream) queueLineEnds(text string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.pushLocked([]byte("\r\n"))
+	return s.pushLocked([]byte(text))
 }
 
 func (s *stream) pushLocked(msg []byte) error {
