@@ -126,9 +126,7 @@ func (l *Leg) close(reason string) {
 	l.answerOpenInvite()
 	switch {
 	case l.state == legConfirmed:
-		if l.outSeq != 0 && l.outOver && !l.acked {
-			l.sendAck() // a BYE must not overtake the ACK that the peer waits for
-		}
+		l.lastAck()
 		l.sendBye("")
 	case l.caller:
 		l.gone()
@@ -136,6 +134,13 @@ func (l *Leg) close(reason string) {
 		l.cancel(reason)
 	}
 	l.closeMedia()
+}
+
+// lastAck sends the ACK that the peer still waits for: a BYE must not overtake it, nor spare it.
+func (l *Leg) lastAck() {
+	if l.outSeq != 0 && l.outOver && !l.acked {
+		l.sendAck()
+	}
 }
 
 // answerOpenInvite ends a re-INVITE of the peer that is still open: the dialog is going away.
@@ -244,5 +249,6 @@ func (l *Leg) cancelByBye() { l.call.cancelled("") }
 // peerLeft marks a leg whose peer sent the BYE: none goes back.
 func (l *Leg) peerLeft() {
 	l.answerOpenInvite()
+	l.lastAck()
 	l.state = legEnding
 }

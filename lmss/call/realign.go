@@ -58,6 +58,7 @@ func (r *realignment) OnResponse(_ *siptx.ClientTx, res *siptx.Response) {
 	first := !a.outOver
 	a.outOver, a.out = true, nil
 	if res.Head.Status >= 300 {
+		a.acked = true // by the transaction
 		return
 	}
 	if first {
@@ -78,6 +79,6 @@ func (r *realignment) OnSendError(*siptx.ClientTx, error) { r.lost() }
 
 func (r *realignment) lost() {
 	a := (*Leg)(r)
-	a.outOver, a.out = true, nil
+	a.outOver, a.out, a.acked = true, nil, true
 	a.call.hangUp(federation.Termination{Class: federation.Lost, Reason: "no answer to re-INVITE", By: federation.BySystem})
 }

@@ -75,7 +75,7 @@ func (r *reinvite) OnResponse(_ *siptx.ClientTx, res *siptx.Response) {
 		r.to.outOver, r.to.out = true, nil
 		r.accepted(res)
 	default:
-		r.to.outOver, r.to.out = true, nil
+		r.over()
 		r.refused(status, siptx.Reason(status), passed(res.Headers(), passResponse))
 		if status == 408 || status == 481 {
 			// RFC 5057: these end the dialog, not only the request.
@@ -91,10 +91,13 @@ func (r *reinvite) OnTimeout(*siptx.ClientTx) { r.lost("no answer to re-INVITE")
 func (r *reinvite) OnSendError(*siptx.ClientTx, error) { r.lost("phone not reachable for re-INVITE") }
 
 func (r *reinvite) lost(why string) {
-	r.to.outOver, r.to.out = true, nil
+	r.over()
 	r.refused(408, "Request Timeout", nil)
 	r.from.call.hangUp(federation.Termination{Class: federation.Lost, Reason: why, By: federation.BySystem})
 }
+
+// over marks our INVITE as ended by a failure, whose ACK was the transaction's.
+func (r *reinvite) over() { r.to.outOver, r.to.out, r.to.acked = true, nil, true }
 
 // accepted passes the 2xx on: with the answer, or with the offer of the other end when the asker sent none.
 func (r *reinvite) accepted(res *siptx.Response) {
