@@ -16,10 +16,7 @@ func (l *Leg) answered(res *siptx.Response) {
 	c := l.call
 	tag := string(res.Head.ToTag.Of(res.Raw))
 	if l == c.winner && tag == l.remoteTag {
-		// A retransmission: the ACK was lost, or has not been sent yet because the store has the call.
-		if l.acked {
-			l.sendAck()
-		}
+		l.answeredAgain(res.Head.CSeq)
 		return
 	}
 	if c.phase != Setup || l == c.winner {
@@ -49,6 +46,19 @@ func (l *Leg) answered(res *siptx.Response) {
 	c.a.inviteWire = c.a.response(c.a.invite, 200, "OK", nil, c.a.media.local)
 	c.timers[timerPersist] = c.env.After(c.cfg.PersistWait, c.persistLate)
 	c.save(true)
+}
+
+// answeredAgain takes a retransmission of the callee's first 2xx: the ACK was lost, or has not been sent yet
+// because the store has the call. A re-INVITE may have gone out since: its CSeq is not that of this ACK.
+func (l *Leg) answeredAgain(seq uint32) {
+	switch {
+	case seq != l.outSeq:
+		first := *l
+		first.outSeq, first.ackBody = seq, nil
+		first.sendAck()
+	case l.acked:
+		l.sendAck()
+	}
 }
 
 // voiceAnswered reads the callee's SDP: the answer to the caller's offer, or the offer itself.

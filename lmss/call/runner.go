@@ -68,6 +68,7 @@ type Runner struct {
 	calls  map[string]*Call
 	voices map[uint64]*Leg   // by endpoint
 	noted  map[string][]byte // INVITEs of an earlier process, by Call-ID, until their failures were ACKed
+	ghosts map[string]bool   // dialogs of stray 2xx that were ended, by Call-ID and tag, for 64*T1
 }
 
 // NewRunner makes the runner of one worker.
@@ -75,6 +76,7 @@ func NewRunner(deps *Deps, worker *siptx.Worker) *Runner {
 	return &Runner{
 		deps: deps, worker: worker,
 		legs: map[string]*Leg{}, calls: map[string]*Call{}, voices: map[uint64]*Leg{}, noted: map[string][]byte{},
+		ghosts: map[string]bool{},
 	}
 }
 
@@ -176,7 +178,27 @@ func (r *Runner) Stray(res *siptx.Response) {
 	if l != nil {
 		ghost.call = l.call
 	}
+	tag := string(res.Head.ToTag.Of(res.Raw))
+	if r.haunted(ghost.callID + " " + tag) {
+		ghost.dismissed = []string{tag}
+	}
 	ghost.dismiss(res)
+}
+
+// maxGhosts bounds the memory of stray answers: anybody can send one.
+const maxGhosts = 4096
+
+// haunted says whether the dialog of a stray 2xx was ended before, and remembers that it is now: a
+// repetition of the 2xx gets its ACK, but no second BYE with the same CSeq.
+func (r *Runner) haunted(key string) bool {
+	if r.ghosts[key] {
+		return true
+	}
+	if len(r.ghosts) < maxGhosts {
+		r.ghosts[key] = true
+		r.After(timeout64T1, func() { delete(r.ghosts, key) })
+	}
+	return false
 }
 
 // FlowClosed tells the legs of a connection that it ended.

@@ -184,6 +184,7 @@ func (p *phone) request(m *sip.Request) {
 		p.ours = m.To().Value() + ";tag=" + p.name + "tag"
 		p.theirs = m.From().Value()
 		p.seq = 100
+		p.replyTo["first"] = m
 	}
 	p.target = m.Contact().Address.String()
 }
