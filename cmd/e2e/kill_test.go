@@ -60,6 +60,7 @@ func TestKillSignal(t *testing.T) {
 }
 
 func killInCall(t *testing.T, n *node.Node, a, b *phone.Phone, at phase, fromA bool, pause time.Duration) {
+	t.Helper()
 	ctx := limit(t)
 	out, in := upTo(t, a, b, at)
 	mine, other, owner := out, in, a
@@ -79,6 +80,7 @@ func killInCall(t *testing.T, n *node.Node, a, b *phone.Phone, at phase, fromA b
 		go func() { done <- mine.Refresh(ctx) }()
 	case inBye:
 		go func() { done <- mine.Hangup(ctx) }()
+	default: // nothing is under way
 	}
 	killed, err := n.KillSignal()
 	must(t, err)

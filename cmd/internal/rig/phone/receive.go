@@ -13,8 +13,6 @@ const userAgent = "mss-test-phone"
 
 func cseq(n uint32, method string) string { return strconv.FormatUint(uint64(n), 10) + " " + method }
 
-func splitParams(value string) []string { return strings.Split(value, ";") }
-
 // receive takes one message in; it runs on the loop.
 func (p *Phone) receive(data []byte, from netip.AddrPort, now time.Time) {
 	if p.vanished {

@@ -3,6 +3,7 @@ package phone
 import (
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mss-federation/mss/cmd/internal/rig/sipmsg"
@@ -57,17 +58,13 @@ func (tx *serverTx) response(status int, reason, toTag string) *sipmsg.Message {
 
 // receivedAt fills in rport and received (RFC 3581 §4).
 func receivedAt(via string, from netip.AddrPort) string {
-	out := ""
-	for i, part := range splitParams(via) {
-		if i > 0 {
-			out += ";"
-		}
+	parts := strings.Split(via, ";")
+	for i, part := range parts {
 		if part == "rport" {
-			part = "rport=" + strconv.Itoa(int(from.Port())) + ";received=" + from.Addr().String()
+			parts[i] = "rport=" + strconv.Itoa(int(from.Port())) + ";received=" + from.Addr().String()
 		}
-		out += part
 	}
-	return out
+	return strings.Join(parts, ";")
 }
 
 // respond sends a response and keeps it for repetitions.

@@ -66,13 +66,11 @@ func (s *Session) nextPacket() ([]byte, netip.AddrPort) {
 		s.mu.talking = false
 		return nil, netip.AddrPort{}
 	}
-	payloadType, payload, marker := byte(s.mu.codec), []byte(nil), !s.mu.talking // RFC 3551 §4.1
+	payloadType, payload, marker := byte(s.mu.codec), s.mu.codec.encode(samples), !s.mu.talking // RFC 3551 §4.1
 	s.mu.talking = true
 	if len(s.mu.digits) > 0 {
 		payloadType = EventPayload
 		payload, timestamp, marker = s.nextEventLocked(timestamp)
-	} else {
-		payload = s.mu.codec.encode(samples)
 	}
 	if marker {
 		payloadType |= 0x80
