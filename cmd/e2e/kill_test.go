@@ -266,7 +266,8 @@ func TestKillSignalWhileRinging(t *testing.T) {
 	for _, pair := range [][2]phone.Transport{{phone.UDP, phone.UDP}, {phone.TCP, phone.UDP}, {phone.UDP, phone.TCP}} {
 		t.Run(pair[0].String()+" to "+pair[1].String(), func(t *testing.T) {
 			t.Parallel()
-			ctx := limit(t)
+			ctx, cancel := context.WithTimeout(limit(t), 20*time.Second)
+			defer cancel()
 			n := office(t, "")
 			a := register(t, n, phone.Options{Name: "4001", Transport: pair[0]}, afterKill...)
 			b := register(t, n, phone.Options{Name: "4002", Transport: pair[1]}, afterKill...)

@@ -35,6 +35,7 @@ type User struct{ Name, Password, Display string }
 const (
 	startLimit = 20 * time.Second
 	stopLimit  = 20 * time.Second
+	goneLimit  = 3 * time.Second // from the supervisor's end to that of the last child and socket
 	pollEvery  = 10 * time.Millisecond
 )
 
@@ -51,7 +52,7 @@ type Node struct {
 	cmd     *exec.Cmd     // the supervisor
 	exited  chan struct{} // closed when cmd was waited for
 	exitErr error
-	seen    map[int]bool // every process that ever belonged to the node
+	seen    map[int]uint64 // every process that ever belonged to the node, and when it started
 }
 
 // Start writes the configuration, starts the node and waits until it answers SIP. The caller ends it with Stop.
@@ -66,7 +67,7 @@ func Start(ctx context.Context, opt Options) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start node: %w", err)
 	}
-	n := &Node{opt: opt, dir: dir, addr: opt.Addr, config: filepath.Join(dir, "lmss.yaml"), seen: map[int]bool{}}
+	n := &Node{opt: opt, dir: dir, addr: opt.Addr, config: filepath.Join(dir, "lmss.yaml"), seen: map[int]uint64{}}
 	if err := n.prepare(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -122,7 +123,6 @@ func (n *Node) Run(ctx context.Context) error {
 	exited := make(chan struct{})
 	n.mu.Lock()
 	n.cmd, n.exited, n.exitErr = cmd, exited, nil
-	n.seen[cmd.Process.Pid] = true
 	n.mu.Unlock()
 	go func() {
 		err := cmd.Wait()

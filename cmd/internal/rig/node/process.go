@@ -53,29 +53,37 @@ func children(parent int) []int {
 	var out []int
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
-		if err == nil && parentOf(pid) == parent {
+		if err != nil {
+			continue
+		}
+		if s, ok := statusOf(pid); ok && s.parent == parent {
 			out = append(out, pid)
 		}
 	}
 	return out
 }
 
-// parentOf is 0 for a process that is gone or a zombie.
-func parentOf(pid int) int {
+// status is what is needed of /proc/PID/stat. Pid and started together name a process: pids are used again.
+type status struct {
+	parent  int
+	started uint64 // ticks since boot
+}
+
+// statusOf knows nothing of a process that is gone or a zombie.
+func statusOf(pid int) (status, bool) {
 	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
-		return 0
+		return status{}, false
 	}
-	_, rest, _ := strings.Cut(string(data), ") ") // the name in brackets may hold anything but this
-	f := strings.Fields(rest)
-	if len(f) < 2 || f[0] == "Z" || f[0] == "X" {
-		return 0
+	text := string(data)
+	f := strings.Fields(text[strings.LastIndexByte(text, ')')+1:]) // the name in brackets may hold anything
+	const state, parent, started = 0, 1, 19
+	if len(f) <= started || f[state] == "Z" || f[state] == "X" {
+		return status{}, false
 	}
-	ppid, err := strconv.Atoi(f[1])
-	if err != nil {
-		return 0
-	}
-	return ppid
+	ppid, err1 := strconv.Atoi(f[parent])
+	ticks, err2 := strconv.ParseUint(f[started], 10, 64)
+	return status{parent: ppid, started: ticks}, err1 == nil && err2 == nil
 }
 
 func arguments(pid int) []string {
@@ -91,11 +99,13 @@ func (n *Node) note() {
 	n.mu.Lock()
 	cmd := n.cmd
 	n.mu.Unlock()
-	pids := children(cmd.Process.Pid)
+	pids := append(children(cmd.Process.Pid), cmd.Process.Pid)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, pid := range pids {
-		n.seen[pid] = true
+		if s, ok := statusOf(pid); ok {
+			n.seen[pid] = s.started
+		}
 	}
 }
 
@@ -175,7 +185,9 @@ func (n *Node) Stop() error {
 	case <-ctx.Done():
 		return errors.Join(fmt.Errorf("stop node: it did not end within %v", stopLimit), n.destroy())
 	}
-	return errors.Join(n.Gone(ctx), n.destroy())
+	leaving, done := context.WithTimeout(context.Background(), goneLimit)
+	defer done()
+	return errors.Join(n.Gone(leaving), n.destroy())
 }
 
 // destroy kills whatever the node left behind, so that a failed test does not disturb the next.
@@ -189,13 +201,13 @@ func (n *Node) destroy() error {
 	return errors.Join(errs...)
 }
 
-// alive are the node's processes that still run. A pid that another program got meanwhile does not count.
+// alive are the node's processes that still run.
 func (n *Node) alive() []int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(n.seen)), func(pid int) bool {
-		args := arguments(pid)
-		return len(args) < 2 || filepath.Base(args[0]) != "lmss" && args[0] != "/proc/self/exe" || parentOf(pid) == 0
+		s, ok := statusOf(pid)
+		return !ok || s.started != n.seen[pid]
 	})
 }
 
