@@ -43,13 +43,15 @@ func (l *Leg) answered(res *siptx.Response) {
 	c.cdr.Destination = peer(l.flow)
 	c.cdr.Status = 200
 	// The caller's 200 is part of the record: after a crash it can be sent again, byte for byte.
+	c.a.answeredAt = c.env.Now()
 	c.a.inviteWire = c.a.response(c.a.invite, 200, "OK", nil, c.a.media.local)
 	c.timers[timerPersist] = c.env.After(c.cfg.PersistWait, c.persistLate)
 	c.save(true)
 }
 
-// answeredAgain takes a retransmission of the callee's first 2xx: the ACK was lost, or has not been sent yet
-// because the store has the call. A re-INVITE may have gone out since: its CSeq is not that of this ACK.
+// answeredAgain takes a retransmission of a 2xx to an INVITE of ours: the ACK was lost, or has not been sent
+// yet because the store has the call or the answer is to come. Another INVITE may have gone out since: its
+// CSeq is not that of this ACK.
 func (l *Leg) answeredAgain(seq uint32) {
 	switch {
 	case seq != l.outSeq:
@@ -197,5 +199,8 @@ func (l *Leg) confirmAck() {
 		l.invite.Acked()
 		l.invite = nil
 	}
-	l.call.stop(timerResend)
+	if l.resending != nil {
+		l.resending.Stop()
+		l.resending = nil
+	}
 }

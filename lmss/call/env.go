@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/mss-federation/mss/lmss/cdr"
-	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/media"
 	"github.com/mss-federation/mss/pkg/siptransport"
 	"github.com/mss-federation/mss/pkg/siptx"
@@ -22,7 +21,6 @@ const (
 	timerNextGroup
 	timerPersist
 	timerRepeat
-	timerResend
 	timerReport
 	timerKinds
 )
@@ -59,7 +57,7 @@ type Env interface {
 	DropNote(id string)
 
 	// Find gives the flow on which a phone can be reached now.
-	Find(user federation.User, instance, contact string) (siptransport.Flow, bool)
+	Find(phone Phone) (siptransport.Flow, bool)
 	// Track makes a leg known by its Call-ID and keeps its connection open; Moved follows it to another
 	// connection; Forget ends both.
 	Track(l *Leg)

@@ -26,7 +26,7 @@ func (l *Leg) inDialog(tx *siptx.ServerTx, req *siptx.Request) {
 		return
 	}
 	l.remoteSeq = req.Head.CSeq
-	if l.awaitACK && l.call.phase == Up && req.Head.Method != "INVITE" {
+	if l.awaitACK && l.call.phase == Up && (req.Head.Method != "INVITE" || l.invite == nil) {
 		// A later request means that the peer had our 2xx: its ACK was lost (sip-rules §3).
 		if !l.offerless {
 			l.confirmAck()
@@ -148,7 +148,7 @@ func (l *Leg) waitForPhone() {
 	deadline := c.env.Now().Add(c.cfg.Reconnect)
 	var look func()
 	look = func() {
-		flow, ok := c.env.Find(l.user, l.instance, l.target)
+		flow, ok := c.env.Find(l.phone())
 		if ok {
 			l.flow = flow
 			l.call.env.Moved(l)

@@ -38,10 +38,12 @@ type Leg struct {
 
 	// invite is an INVITE of the peer that has no ACK yet (A: the first one; both: re-INVITEs).
 	invite     *siptx.ServerTx
-	inviteWire []byte // the 2xx to it, kept until its ACK
-	inviteSeq  uint32 // its CSeq
-	awaitACK   bool   // our 2xx has left and the ACK has not come
-	offerless  bool   // that INVITE came without SDP: the answer is in its ACK
+	inviteWire []byte    // the 2xx to it, kept until its ACK
+	inviteSeq  uint32    // its CSeq
+	answeredAt time.Time // when the 2xx left
+	resending  Timer     // of a 2xx of an earlier process
+	awaitACK   bool      // our 2xx has left and the ACK has not come
+	offerless  bool      // that INVITE came without SDP: the answer is in its ACK
 	// out is our INVITE to the peer that has no final answer; outSeq its CSeq.
 	out        *siptx.ClientTx
 	outSeq     uint32
@@ -97,6 +99,18 @@ type wish struct {
 	known bool
 	held  bool // it does not send, or does not want, voice
 	aim   media.Aim
+}
+
+// Phone is what a phone is recognised by when its connection is gone.
+type Phone struct {
+	User     federation.User   `json:"user,omitempty"`
+	Instance string            `json:"instance,omitempty"`
+	Contact  string            `json:"contact,omitempty"` // its remote target
+	Flow     siptransport.Flow `json:"flow"`              // where it was
+}
+
+func (l *Leg) phone() Phone {
+	return Phone{User: l.user, Instance: l.instance, Contact: l.target, Flow: l.flow}
 }
 
 func (l *Leg) inviteOpen() bool {

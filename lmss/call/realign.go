@@ -41,34 +41,38 @@ func (c *Call) realign() {
 		a.outSeq, a.acked = seq, false
 		msg := a.appendRequest(make([]byte, 0, 1400), "INVITE", seq, branch, maxForwards)
 		return sipheader.Body(msg, "application/sdp", sdp)
-	}, (*realignment)(a))
+	}, &realignment{leg: a})
 }
 
 // realignment is our own re-INVITE to the caller.
-type realignment Leg
+type realignment struct {
+	leg      *Leg
+	answered bool // with a 2xx
+}
 
-func (r *realignment) sent(tx *siptx.ClientTx) { r.out = tx }
+func (r *realignment) sent(tx *siptx.ClientTx) { r.leg.out = tx }
 
 // OnResponse takes the caller's answer. A refusal leaves the call as it is: one that hears nothing hangs up.
 func (r *realignment) OnResponse(_ *siptx.ClientTx, res *siptx.Response) {
-	a := (*Leg)(r)
-	if res.Head.Status < 200 {
-		return
-	}
-	first := !a.outOver
-	a.outOver, a.out = true, nil
-	if res.Head.Status >= 300 {
-		a.acked = true // by the transaction
-		return
-	}
-	if first {
+	a := r.leg
+	switch status := res.Head.Status; {
+	case status < 200:
+	case r.answered:
+		a.answeredAgain(res.Head.CSeq)
+	case status < 300:
+		r.answered = true
+		a.outOver, a.out = true, nil
 		if sdp, err := parseSDP(contentType(res.Head.ContentType.Of(res.Raw)), res.Body()); err == nil && sdp != nil {
 			a.described(sdp)
 			a.aim()
 		}
+		a.sendAck()
 		a.call.save(false)
+	case status == 408, status == 481:
+		r.lost() // RFC 5057: these end the dialog, not only the request
+	default:
+		r.over()
 	}
-	a.sendAck()
 }
 
 // OnTimeout: the caller does not answer inside the call any more.
@@ -77,8 +81,10 @@ func (r *realignment) OnTimeout(*siptx.ClientTx) { r.lost() }
 // OnSendError: there is no way to the caller.
 func (r *realignment) OnSendError(*siptx.ClientTx, error) { r.lost() }
 
+// over marks our INVITE as ended by a failure, whose ACK was the transaction's.
+func (r *realignment) over() { r.leg.outOver, r.leg.out, r.leg.acked = true, nil, true }
+
 func (r *realignment) lost() {
-	a := (*Leg)(r)
-	a.outOver, a.out, a.acked = true, nil, true
-	a.call.hangUp(federation.Termination{Class: federation.Lost, Reason: "no answer to re-INVITE", By: federation.BySystem})
+	r.over()
+	r.leg.call.hangUp(federation.Termination{Class: federation.Lost, Reason: "no answer to re-INVITE", By: federation.BySystem})
 }

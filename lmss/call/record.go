@@ -46,8 +46,10 @@ type legRecord struct {
 	Recorded  []string          `json:"recorded,omitempty"`
 	Target    string            `json:"target"`
 	Flow      siptransport.Flow `json:"flow"`
-	Answer    []byte            `json:"answer,omitempty"` // our 2xx that waits for its ACK
+	Answer    []byte            `json:"answer,omitempty"`  // our 2xx that waits for its ACK
+	Answered  time.Time         `json:"answered,omitzero"` // when it left
 	AckBody   []byte            `json:"ack_body,omitempty"`
+	Offerless bool              `json:"offerless,omitempty"` // the peer's ACK brings the SDP answer
 	Endpoint  uint64            `json:"endpoint,omitempty"`
 	Port      int               `json:"port,omitempty"`
 	SDPID     uint64            `json:"sdp_id"`
@@ -79,7 +81,7 @@ func (l *Leg) record() legRecord {
 		CallID: l.callID, LocalTag: l.localTag, RemoteTag: l.remoteTag, Local: l.local, Remote: l.remote,
 		LocalSeq: l.localSeq, RemoteSeq: l.remoteSeq, OutSeq: l.outSeq, InviteSeq: l.inviteSeq,
 		Routes: l.routes, Recorded: l.recorded, Target: l.target, Flow: l.flow,
-		Answer: l.inviteWire, AckBody: l.ackBody,
+		Answer: l.inviteWire, Answered: l.answeredAt, AckBody: l.ackBody, Offerless: l.offerless,
 		Endpoint: l.media.endpoint, Port: l.media.port, SDPID: l.media.session, SDPSeq: l.media.version,
 		LocalSDP: l.media.local, Known: l.media.known, Held: l.media.held, Aim: l.media.wish.aim,
 	}
@@ -99,7 +101,7 @@ func restore(env Env, cfg *Config, data []byte) (*Call, error) {
 	c.cdr.Recovered = true
 	c.a, c.winner = r.A.leg(c), r.B.leg(c)
 	c.a.caller = true
-	c.winner.acked = true
+	c.a.acked, c.winner.acked = !c.winner.offerless, !c.a.offerless
 	c.b = []*Leg{c.winner}
 	return c, nil
 }
@@ -112,6 +114,7 @@ func (r *legRecord) leg(c *Call) *Leg {
 		target: r.Target, flow: r.Flow,
 	}
 	l.outSeq, l.inviteSeq, l.inviteWire, l.ackBody = r.OutSeq, r.InviteSeq, r.Answer, r.AckBody
+	l.offerless, l.answeredAt = r.Offerless, r.Answered
 	l.media = side{
 		endpoint: r.Endpoint, port: r.Port, open: true, session: r.SDPID, version: r.SDPSeq, local: r.LocalSDP,
 	}
@@ -140,12 +143,12 @@ func HomeCallID(data []byte) (string, error) {
 func (c *Call) resume() {
 	for _, l := range []*Leg{c.a, c.winner} {
 		c.env.Track(l)
-	}
-	if len(c.a.inviteWire) > 0 && c.env.Now().Sub(c.cdr.AnswerAt) < timeout64T1 {
-		c.a.awaitACK = true
-		c.resend(firstResend)
-	} else {
-		c.a.inviteWire = nil
+		if len(l.inviteWire) > 0 && c.env.Now().Sub(l.answeredAt) < timeout64T1 {
+			l.awaitACK = true
+			l.resend(firstResend)
+		} else {
+			l.inviteWire = nil
+		}
 	}
 }
 
@@ -155,16 +158,16 @@ const (
 	lastResend  = 4 * time.Second        // T2
 )
 
-// resend repeats the caller's 2xx with doubling gaps until its ACK comes or its time is over. A missing
-// ACK does not end a restored call: the phone may have sent it to the process that died.
-func (c *Call) resend(gap time.Duration) {
-	if c.phase != Up || !c.a.awaitACK || c.env.Now().Sub(c.cdr.AnswerAt) > timeout64T1 {
+// resend repeats the 2xx of an earlier process with doubling gaps until its ACK comes or its time is over.
+// A missing ACK does not end a restored call: the phone may have sent it to the process that died.
+func (l *Leg) resend(gap time.Duration) {
+	if l.call.phase != Up || !l.awaitACK || l.call.env.Now().Sub(l.answeredAt) > timeout64T1 {
 		return
 	}
-	if !c.a.stale {
-		c.env.SendRaw(c.a.flow, c.a.inviteWire)
+	if !l.stale {
+		l.call.env.SendRaw(l.flow, l.inviteWire)
 	}
-	c.timers[timerResend] = c.env.After(gap, func() { c.resend(min(2*gap, lastResend)) })
+	l.resending = l.call.env.After(gap, func() { l.resend(min(2*gap, lastResend)) })
 }
 
 // voice is what the media process needs to know of a restored leg.

@@ -54,6 +54,7 @@ func (l *Leg) onReinvite(tx *siptx.ServerTx, req *siptx.Request) {
 // reinvite is a re-INVITE on its way through the call.
 type reinvite struct {
 	from, to *Leg
+	answered bool // with a 2xx
 	before   wish // what the asker had described until then, restored on refusal
 }
 
@@ -66,12 +67,11 @@ func (r *reinvite) OnResponse(_ *siptx.ClientTx, res *siptx.Response) {
 	switch status := res.Head.Status; {
 	case status < 200:
 	case status < 300:
-		if r.to.outOver {
-			if r.to.acked && res.Head.CSeq == r.to.outSeq {
-				r.to.sendAck()
-			}
+		if r.answered {
+			r.to.answeredAgain(res.Head.CSeq)
 			return
 		}
+		r.answered = true
 		r.to.outOver, r.to.out = true, nil
 		r.accepted(res)
 	default:
@@ -120,6 +120,7 @@ func (r *reinvite) accepted(res *siptx.Response) {
 	}
 	to.aim()
 	c.join(from, to)
+	from.answeredAt = c.env.Now()
 	from.inviteWire = from.response(from.invite, 200, "OK", nil, from.relayed(sdp))
 	from.accept()
 	c.save(false)

@@ -51,8 +51,8 @@ type Deps struct {
 	SentBy func(siptransport.Flow) netip.AddrPort
 	// VoiceAddr is the address to bind for voice with the peer of a flow, and the one to show in SDP.
 	VoiceAddr func(siptransport.Flow) (bind, shown netip.Addr)
-	// Find is the flow of a registered phone, by instance or Contact URI.
-	Find func(user federation.User, instance, contact string) (siptransport.Flow, bool)
+	// Find is the flow of a registered phone.
+	Find func(Phone) (siptransport.Flow, bool)
 	// Hold keeps a connection open for a leg, or ends that. Holds are counted.
 	Hold func(flow siptransport.Flow, on bool)
 	// Ended hears of every call's end, on the owner's goroutine; it must not block.
@@ -299,9 +299,7 @@ func (r *Runner) VoiceAddr(flow siptransport.Flow) (bind, shown netip.Addr) {
 }
 
 // Find looks a phone up.
-func (r *Runner) Find(user federation.User, instance, contact string) (siptransport.Flow, bool) {
-	return r.deps.Find(user, instance, contact)
-}
+func (r *Runner) Find(phone Phone) (siptransport.Flow, bool) { return r.deps.Find(phone) }
 
 // NewEndpointID makes an id for a leg's voice and SDP.
 func (r *Runner) NewEndpointID() uint64 {

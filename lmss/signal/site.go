@@ -154,12 +154,20 @@ func (s *site) localOf(flow siptransport.Flow) netip.AddrPort {
 	return local
 }
 
-// find looks for a phone that lost its connection: by instance, else by the Contact it had.
-func (s *site) find(name federation.User, instance, contact string) (siptransport.Flow, bool) {
-	for _, b := range s.bindings.Bindings(time.Now(), name) {
-		if instance != "" && b.Instance == instance || b.RequestURI == contact {
+// find looks for a phone that lost its connection: by instance, by the Contact it had, else the one phone
+// of that user at the same address.
+func (s *site) find(phone call.Phone) (siptransport.Flow, bool) {
+	var same []siptransport.Flow
+	for _, b := range s.bindings.Bindings(time.Now(), phone.User) {
+		if phone.Instance != "" && b.Instance == phone.Instance || b.RequestURI == phone.Contact {
 			return b.Target, true
 		}
+		if b.Target.Transport.Stream() && b.Target.Remote.Addr() == phone.Flow.Remote.Addr() {
+			same = append(same, b.Target)
+		}
+	}
+	if len(same) == 1 {
+		return same[0], true
 	}
 	return siptransport.Flow{}, false
 }
