@@ -178,13 +178,13 @@ func (p *phone) request(m *sip.Request) {
 	if m.Method != sip.INVITE {
 		return
 	}
+	p.replyTo["INVITE"+strconv.Itoa(int(m.CSeq().SeqNo))] = m
 	p.invite = m
 	if _, inDialog := m.To().Params.Get("tag"); !inDialog {
 		p.callID, p.caller = m.CallID().Value(), false
 		p.ours = m.To().Value() + ";tag=" + p.name + "tag"
 		p.theirs = m.From().Value()
 		p.seq = 100
-		p.replyTo["first"] = m
 	}
 	p.target = m.Contact().Address.String()
 }
