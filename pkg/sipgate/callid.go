@@ -21,7 +21,7 @@ func HasToTag(msg []byte) bool {
 }
 
 // find returns the trimmed value of the first header f, folds included.
-func find(msg []byte, f field) ([]byte, bool) {
+func find(msg []byte, f Field) ([]byte, bool) {
 	for {
 		end := bytes.IndexByte(msg, '\n')
 		if end < 0 {
@@ -44,7 +44,7 @@ func find(msg []byte, f field) ([]byte, bool) {
 }
 
 // mayBe spares most headers, and all folds, the comparison of names: by first letter.
-func mayBe(c byte, f field) bool {
+func mayBe(c byte, f Field) bool {
 	c |= 0x20
 	if f == fieldCallID {
 		return c == 'c' || c == 'i'

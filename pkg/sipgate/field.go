@@ -1,7 +1,7 @@
 package sipgate
 
 // field takes one header: counts it, keeps its position, checks its value.
-func (s *scanner) field(f field, v Span) {
+func (s *scanner) field(f Field, v Span) {
 	bit := uint64(1) << f
 	if s.seen&bit != 0 && repeats&bit == 0 {
 		s.bad("header repeated")

@@ -2,11 +2,11 @@ package sipgate
 
 import "strings"
 
-// field is a header field that the gate knows by name; compact and long names are one field.
-type field uint8
+// Field is a header field that the gate knows by name; compact and long names are one field.
+type Field uint8
 
 const (
-	fieldOther field = iota
+	fieldOther Field = iota
 	fieldVia
 	fieldFrom
 	fieldTo
@@ -43,7 +43,7 @@ const repeats = 1<<fieldOther | 1<<fieldVia | 1<<fieldContact | 1<<fieldRoute | 
 
 type fieldName struct {
 	lower string
-	field field
+	field Field
 }
 
 // fieldNames has the known names by length, since most names of a message are of no known length or
@@ -85,7 +85,7 @@ var fieldNames = [...][]fieldName{
 }
 
 // fieldOf knows a header by its name, without white space round it.
-func fieldOf(name []byte) field {
+func fieldOf(name []byte) Field {
 	if len(name) >= len(fieldNames) {
 		return fieldOther
 	}

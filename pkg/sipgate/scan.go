@@ -8,7 +8,7 @@ import "bytes"
 // The Head's positions are those of msg, so a message that [Normalise] rewrote is scanned afterwards.
 // Scan keeps nothing of msg except the text of unknown methods, and allocates nothing for good messages.
 func Scan(msg []byte, h *Head) *Refusal {
-	*h = Head{Vias: h.Vias[:0], MaxForwards: noForward}
+	*h = Head{Vias: h.Vias[:0], Lines: h.Lines[:0], MaxForwards: noForward}
 	s := scanner{msg: msg, h: h, length: -1}
 	if len(msg) > MaxMessage {
 		s.refuse(513, "message too large")
@@ -117,7 +117,9 @@ func (s *scanner) header(i int) int {
 	for v.To > v.From && is(s.msg[v.To-1], classSpace) {
 		v.To--
 	}
-	s.field(fieldOf(name), v)
+	f := fieldOf(name)
+	s.h.Lines = append(s.h.Lines, Line{Span: Span{i, next}, Name: Span{i, i + len(name)}, Value: v, Field: f})
+	s.field(f, v)
 	return next
 }
 

@@ -67,6 +67,41 @@ func TestScanFillsHead(t *testing.T) {
 	}
 }
 
+// Every header line is there once, in order, and the lines together are the header section.
+func TestScanLines(t *testing.T) {
+	t.Parallel()
+	msg := []byte("OPTIONS sip:a@example.org SIP/2.0\r\nv: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n" +
+		"Max-Forwards : 70\r\nRoute: <sip:h;lr>,\r\n <sip:i;lr>\r\nX-Other:\r\nf: <sip:b@example.org>;tag=1\r\n" +
+		"t: <sip:a@example.org>\r\ni: 1\r\nCSeq: 1 OPTIONS\r\n\r\n")
+	var h Head
+	for range 2 { // a Head is used again
+		if r := Scan(msg, &h); r != nil {
+			t.Fatal(r)
+		}
+	}
+	want := []struct {
+		name, value string
+		field       Field
+	}{
+		{"v", "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1", FieldVia},
+		{"Max-Forwards", "70", FieldMaxForwards},
+		{"Route", "<sip:h;lr>,\r\n <sip:i;lr>", FieldRoute},
+		{"X-Other", "", FieldOther},
+		{"f", "<sip:b@example.org>;tag=1", FieldFrom},
+	}
+	at := h.Lines[0].From
+	for i, line := range h.Lines {
+		if line.From != at || i < len(want) && (string(line.Name.Of(msg)) != want[i].name ||
+			string(line.Value.Of(msg)) != want[i].value || line.Field != want[i].field) {
+			t.Errorf("line %d is %q", i, line.Of(msg))
+		}
+		at = line.To
+	}
+	if string(msg[at:]) != "\r\n" || len(h.Lines) != 8 {
+		t.Errorf("%d lines, %q is left", len(h.Lines), msg[at:])
+	}
+}
+
 func TestScanResponse(t *testing.T) {
 	t.Parallel()
 	msg := edit(t, invite, "INVITE sip:1001@192.0.2.1:5060 SIP/2.0", "SIP/2.0 183 ", "Max-Forwards: 70\r\n", "")

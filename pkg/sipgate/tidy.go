@@ -13,7 +13,7 @@ const (
 	kindWords               // words with one space between them: CSeq
 )
 
-func kindOf(f field) kind {
+func kindOf(f Field) kind {
 	switch f {
 	case fieldVia:
 		return kindVia

@@ -2,6 +2,8 @@ package siptx
 
 import (
 	"runtime/debug"
+
+	"github.com/mss-federation/mss/pkg/sipgate"
 )
 
 // inWork is what the worker is busy with, so that a panic ends that alone.
@@ -32,6 +34,9 @@ func (w *Worker) contain() {
 		return
 	}
 	w.metrics.panics.Add(1)
+	if id, ok := sipgate.CallID(work.msg); ok && work.callID == "" {
+		work.callID = string(id)
+	}
 	w.log.Error("handling panicked", "panic", v, "call_id", work.callID, "stack", string(debug.Stack()))
 	w.tell(func() { work.end() })
 	if u, ok := work.user.(panicked); ok {

@@ -33,18 +33,18 @@ type Handler interface {
 // Request is a request that passed the gate. It and all it points to are valid only during the call, except
 // for strings and *sip.Request, which may be kept.
 type Request struct {
-	*sip.Request
-	Head *sipgate.Head     // positions in Raw
-	Raw  []byte            // the message, cut after its body
-	Flow siptransport.Flow // where it came from
+	*sip.Request                   // nil if the stack is Unparsed
+	Head         *sipgate.Head     // positions in Raw
+	Raw          []byte            // the message, cut after its body
+	Flow         siptransport.Flow // where it came from
 }
 
 // Response is a response that passed the gate. What holds for [Request] holds for it.
 type Response struct {
-	*sip.Response
-	Head *sipgate.Head
-	Raw  []byte
-	Flow siptransport.Flow
+	*sip.Response // nil if the stack is Unparsed
+	Head          *sipgate.Head
+	Raw           []byte
+	Flow          siptransport.Flow
 }
 
 // ClientUser is told how a request fared. Exactly one of these ends it: a final response, OnTimeout or

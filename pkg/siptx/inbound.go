@@ -212,6 +212,11 @@ func (w *Worker) hand(e entry, to int, by route) bool {
 // parseRequest parses what passed the gate; nil if the library cannot.
 func (w *Worker) parseRequest(flow siptransport.Flow, msg []byte) *Request {
 	raw := cut(msg, &w.head)
+	if w.stack.options.Unparsed {
+		w.req = Request{Head: &w.head, Raw: raw, Flow: flow}
+		w.inWork.msg, w.inWork.callID = raw, ""
+		return &w.req
+	}
 	parsed, err := w.parser.ParseSIP(raw)
 	req, ok := parsed.(*sip.Request)
 	if err != nil || !ok {
@@ -226,6 +231,11 @@ func (w *Worker) parseRequest(flow siptransport.Flow, msg []byte) *Request {
 // parseResponse is parseRequest for responses.
 func (w *Worker) parseResponse(flow siptransport.Flow, msg []byte) *Response {
 	raw := cut(msg, &w.head)
+	if w.stack.options.Unparsed {
+		w.res = Response{Head: &w.head, Raw: raw, Flow: flow}
+		w.inWork.msg, w.inWork.callID = raw, ""
+		return &w.res
+	}
 	parsed, err := w.parser.ParseSIP(raw)
 	res, ok := parsed.(*sip.Response)
 	if err != nil || !ok {

@@ -41,6 +41,9 @@ type Options struct {
 	Logger *slog.Logger
 	// NewHandler makes the user of one worker. It is called once per worker, by New.
 	NewHandler func(w *Worker) Handler
+	// Unparsed leaves Request.Request and Response.Response nil, for users that work on bytes alone: nothing is
+	// parsed beyond what the gate found.
+	Unparsed bool
 	// Tap sees every message that worker w read (out false) or sent, on the worker's goroutine. It must
 	// copy what it keeps. Refusals sent by readers while a queue is full do not pass it. May be nil.
 	Tap func(w int, out bool, flow siptransport.Flow, msg []byte)

@@ -16,6 +16,12 @@ type sentBy struct {
 	rport bool   // RFC 3581
 }
 
+// AppendVia appends the value of the request's first Via line with received and rport filled in, as a proxy
+// passes it on.
+func (r *Request) AppendVia(dst []byte) []byte {
+	return appendTopVia(dst, r.Head.Vias[0].Of(r.Raw), r.Flow.Remote)
+}
+
 // appendTopVia appends a Via header's value with received and rport of its first element filled in
 // (RFC 3261 §18.2.1, RFC 3581 §4). What the sender itself claims in them is left out.
 func appendTopVia(dst, value []byte, from netip.AddrPort) []byte {
