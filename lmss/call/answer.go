@@ -19,7 +19,7 @@ func (l *Leg) answered(res *siptx.Response) {
 		l.answeredAgain(res.Head.CSeq)
 		return
 	}
-	if c.phase != Setup || l == c.winner {
+	if c.phase != Setup || l == c.winner || l.state == legCancelled {
 		// A CANCEL may cross a 200 (RFC 3261 §9.1), and a fork downstream may bring a second one
 		// (§13.2.2.4): the answer that nobody wants is ACKed and ended.
 		l.dismiss(res)

@@ -160,6 +160,7 @@ func (l *Leg) answerOpenInvite() {
 func (l *Leg) cancel(reason string) {
 	if l.state == legNew {
 		l.gone()
+		l.closeMedia()
 		return
 	}
 	l.state = legCancelled
@@ -238,9 +239,27 @@ func (l *Leg) onBye(tx *siptx.ServerTx) {
 	case l == c.winner:
 		l.peerLeft()
 		c.fail(480, "Temporarily Unavailable", federation.Completed, "callee hung up at once")
+	default:
+		l.respond(tx, 200, "OK", nil, nil)
+		l.quit()
+		return
 	}
 	l.respond(tx, 200, "OK", nil, nil)
 	l.gone()
+}
+
+// quit ends the ringing of a callee who sent BYE, which a callee may not in an early dialog (RFC 3261 §15):
+// its INVITE is cancelled, and it counts as one that is not available.
+func (l *Leg) quit() {
+	c := l.call
+	if !l.inviteOpen() {
+		return // cancelled already: its final answer is to come
+	}
+	rang := l.state == legEarly
+	l.cancel("")
+	if c.phase == Setup {
+		c.unavailable(480, "Temporarily Unavailable", rang)
+	}
 }
 
 // cancelByBye: the caller may end an early dialog with BYE (RFC 3261 §15).

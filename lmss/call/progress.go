@@ -124,7 +124,7 @@ func (f *failure) consider(status int, reason string, rang bool) {
 	}
 }
 
-// refused takes the final failure of a callee: the others ring on, then the next group is tried.
+// refused takes the final failure of a callee.
 func (l *Leg) refused(status int, reason string) {
 	c := l.call
 	rang := l.state == legEarly
@@ -132,9 +132,13 @@ func (l *Leg) refused(status int, reason string) {
 	l.outOver = true
 	l.gone()
 	l.closeMedia()
-	if c.phase != Setup || wasCancelled {
-		return
+	if c.phase == Setup && !wasCancelled {
+		c.unavailable(status, reason, rang)
 	}
+}
+
+// unavailable takes a callee's failure into account and goes on. One who declines for all ends the rest.
+func (c *Call) unavailable(status int, reason string, rang bool) {
 	c.failure.consider(status, reason, rang)
 	if status >= 600 {
 		for other := range c.ringing {
@@ -142,15 +146,21 @@ func (l *Leg) refused(status int, reason string) {
 		}
 		c.groups = nil
 	}
-	if c.trying() > 0 {
-		return
-	}
-	if len(c.groups) > 0 {
+	c.goOn()
+}
+
+// goOn tries the next group when nobody rings any more; after the last the caller is refused.
+func (c *Call) goOn() {
+	switch {
+	case c.trying() > 0:
+	case len(c.groups) > 0:
 		c.stop(timerNextGroup)
 		c.nextGroup()
-		return
+	case c.failure.status == 0:
+		c.fail(503, "Service Unavailable", federation.Failed, "no voice relay")
+	default:
+		c.refuse()
 	}
-	c.refuse()
 }
 
 // refuse gives the caller the best failure. Codes that speak of the hop between us and the phone

@@ -99,16 +99,25 @@ const maxLegs = 16
 func (l *Leg) opened(port int, err error) {
 	c := l.call
 	c.opening--
-	if c.phase == Over {
-		l.closeMedia()
-		return
-	}
-	if err != nil {
+	switch {
+	case l.state != legNew && !l.caller || c.phase == Over:
+		l.closeMedia() // nobody waits for it any more
+	case err == nil:
+		l.media.port, l.media.open = port, true
+	case l.caller:
 		c.fail(503, "Service Unavailable", federation.Failed, "no voice relay")
-		return
+	default:
+		l.unheard()
 	}
-	l.media.port, l.media.open = port, true
 	c.ready()
+}
+
+// unheard drops a callee for whom the relay has no room, before its phone rings: those who ring do so on.
+func (l *Leg) unheard() {
+	l.cancel("")
+	if l.call.phase == Setup {
+		l.call.goOn()
+	}
 }
 
 // ready sends the INVITEs that wait for nothing any more.
