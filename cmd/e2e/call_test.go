@@ -61,8 +61,7 @@ func TestCallsThatDoNotComeUp(t *testing.T) {
 
 	out, err := a.Dial(ctx, "4002")
 	must(t, err)
-	in, err := b.WaitIncoming(ctx)
-	must(t, err)
+	in := arrives(t, out, b)
 	must(t, in.Ring())
 	must(t, out.WaitRinging(ctx))
 	must(t, out.Cancel(ctx))
@@ -71,8 +70,7 @@ func TestCallsThatDoNotComeUp(t *testing.T) {
 
 	out, err = a.Dial(ctx, "4002")
 	must(t, err)
-	in, err = b.WaitIncoming(ctx)
-	must(t, err)
+	in = arrives(t, out, b)
 	must(t, in.Reject(486, "Busy Here"))
 	must(t, out.WaitEnded(ctx))
 	wantStatus(t, out, 486)
@@ -105,8 +103,7 @@ func TestEarlyMediaAndDelayedOffer(t *testing.T) {
 
 	out, err := a.Dial(ctx, "4002")
 	must(t, err)
-	in, err := b.WaitIncoming(ctx)
-	must(t, err)
+	in := arrives(t, out, b)
 	must(t, in.Progress())
 	must(t, out.Voice().WaitTone(ctx, tones["4002"]))
 	must(t, in.Answer())
@@ -117,8 +114,7 @@ func TestEarlyMediaAndDelayedOffer(t *testing.T) {
 
 	out, err = a.DialWith(ctx, "4002", phone.DialOptions{NoOffer: true})
 	must(t, err)
-	in, err = b.WaitIncoming(ctx)
-	must(t, err)
+	in = arrives(t, out, b)
 	must(t, in.Ring())
 	must(t, in.Answer())
 	must(t, out.WaitAnswered(ctx))

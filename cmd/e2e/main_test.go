@@ -124,8 +124,7 @@ func connect(t *testing.T, from, to *phone.Phone) (out, in *phone.Call) {
 	ctx := limit(t)
 	out, err := from.Dial(ctx, to.Name())
 	must(t, err)
-	in, err = to.WaitIncoming(ctx)
-	must(t, err)
+	in = arrives(t, out, to)
 	must(t, in.Ring())
 	must(t, out.WaitRinging(ctx))
 	must(t, in.Answer())
@@ -142,4 +141,19 @@ func hearEachOther(t *testing.T, out, in *phone.Call, outTone, inTone float64) {
 	if out.Voice().Contains(outTone) || in.Voice().Contains(inTone) {
 		t.Error("a phone hears itself")
 	}
+}
+
+// arrives waits for a call at the phone that it is for; its end before is a failure that says why.
+func arrives(t *testing.T, out *phone.Call, to *phone.Phone) *phone.Call {
+	t.Helper()
+	select {
+	case in := <-to.Incoming():
+		return in
+	case <-out.Ended():
+		status, reason := out.Status()
+		t.Fatalf("the call for %s ended with %d %s", to.Name(), status, reason)
+	case <-limit(t).Done():
+		t.Fatalf("no call came to %s", to.Name())
+	}
+	return nil
 }
