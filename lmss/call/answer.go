@@ -131,9 +131,15 @@ func (l *Leg) accept() {
 
 // noAck ends a call whose 2xx was never acknowledged (RFC 3261 §13.3.1.4).
 func (l *Leg) noAck() {
-	if l.awaitACK {
-		l.call.hangUp(federation.Termination{Class: federation.Lost, Reason: "no ACK", By: federation.BySystem})
+	if !l.awaitACK {
+		return
 	}
+	l.confirmAck()
+	if l.farewell {
+		l.sayFarewell()
+		return
+	}
+	l.call.hangUp(federation.Termination{Class: federation.Lost, Reason: "no ACK", By: federation.BySystem})
 }
 
 // sendAck acknowledges the last 2xx of the peer. With an offer in that 2xx the ACK carries the answer.
@@ -171,6 +177,10 @@ func (l *Leg) onAck(req *siptx.Request) {
 		return
 	}
 	l.confirmAck()
+	if l.farewell {
+		l.sayFarewell()
+		return
+	}
 	far := l.call.other(l)
 	if far == nil || !l.offerless {
 		l.call.realign()
@@ -193,7 +203,7 @@ func (l *Leg) onAck(req *siptx.Request) {
 
 // confirmAck ends the wait for an ACK.
 func (l *Leg) confirmAck() {
-	l.awaitACK = false
+	l.awaitACK, l.met = false, true
 	l.inviteWire = nil
 	if l.invite != nil {
 		l.invite.Acked()

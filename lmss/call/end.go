@@ -123,6 +123,11 @@ func (c *Call) finish() {
 
 // close ends one leg in whatever state it is.
 func (l *Leg) close(reason string) {
+	if l.unmet() {
+		l.state, l.farewell = legEnding, true
+		l.closeMedia()
+		return
+	}
 	l.answerOpenInvite()
 	switch {
 	case l.state == legConfirmed:
@@ -134,6 +139,19 @@ func (l *Leg) close(reason string) {
 		l.cancel(reason)
 	}
 	l.closeMedia()
+}
+
+// unmet says whether the caller may not know yet that it was answered. The callee's side must not send BYE
+// before the ACK or the end of the wait for it (RFC 3261 §15), and a caller whose 2xx was lost, and is not
+// repeated, hears of no final answer at all.
+func (l *Leg) unmet() bool {
+	return l.caller && l.state == legConfirmed && l.awaitACK && l.invite != nil && !l.met
+}
+
+// sayFarewell sends the BYE that has waited for that.
+func (l *Leg) sayFarewell() {
+	l.farewell = false
+	l.sendBye("")
 }
 
 // lastAck sends the ACK that the peer still waits for: a BYE must not overtake it, nor spare it.
@@ -201,7 +219,10 @@ func (l *Leg) gone() {
 	if l.state == legGone {
 		return
 	}
-	l.state = legGone
+	l.state, l.farewell = legGone, false
+	if l.awaitACK {
+		l.confirmAck()
+	}
 	l.call.env.Forget(l)
 	l.call.checkOver()
 }

@@ -32,6 +32,10 @@ func (l *Leg) inDialog(tx *siptx.ServerTx, req *siptx.Request) {
 			l.confirmAck()
 		}
 	}
+	if l.farewell && req.Head.Method != "BYE" {
+		l.confirmAck()
+		l.sayFarewell()
+	}
 	switch req.Head.Method {
 	case "BYE":
 		l.onBye(tx)
@@ -134,7 +138,7 @@ func (l *Leg) request(method string, write func(seq uint32, branch siptx.Branch)
 // flowClosed tells that a connection ended; requests towards its phone now wait for the phone.
 func (l *Leg) flowClosed() {
 	l.stale = true
-	if l.state == legEnding && l.waiting == nil {
+	if l.state == legEnding && l.waiting == nil && !l.farewell {
 		l.gone() // the BYE's answer cannot come any more; the phone knows or is off
 	}
 }

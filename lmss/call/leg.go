@@ -43,6 +43,8 @@ type Leg struct {
 	answeredAt time.Time // when the 2xx left
 	resending  Timer     // of a 2xx of an earlier process
 	awaitACK   bool      // our 2xx has left and the ACK has not come
+	met        bool      // an ACK to a 2xx has come, or will not
+	farewell   bool      // the BYE waits for that
 	offerless  bool      // that INVITE came without SDP: the answer is in its ACK
 	// out is our INVITE to the peer that has no final answer; outSeq its CSeq.
 	out        *siptx.ClientTx

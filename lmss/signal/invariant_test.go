@@ -27,8 +27,7 @@ type watched struct {
 	acked      map[uint32]bool // by CSeq: an ACK to a 2xx left
 	branches   map[string]bool // of our requests
 	final      int             // first final to the first INVITE
-	firstSeq   uint32
-	progressed bool
+	answeredAt time.Time       // when that was a 2xx
 }
 
 func (w *wiretap) call(id string) *watched {
@@ -56,6 +55,7 @@ func (w *wiretap) request(req *sip.Request, p *robot) {
 	if req.Method == sip.ACK {
 		w.call(req.CallID().Value()).acked[req.CSeq().SeqNo] = true
 	}
+	w.early(req, p)
 	if t := p.find(req.CallID().Value(), toTag(req)); t != nil && t.over && req.Method == sip.BYE {
 		return // a dialog that its phone brought up again when all was forgotten is ended again
 	}
@@ -67,6 +67,18 @@ func (w *wiretap) request(req *sip.Request, p *robot) {
 		w.m.fail("%s has CSeq %d after %d", req.Method, req.CSeq().SeqNo, c.seq)
 	}
 	c.seq = req.CSeq().SeqNo
+}
+
+// early checks that no BYE goes to a caller who has not acknowledged its 2xx (RFC 3261 §15).
+func (w *wiretap) early(req *sip.Request, p *robot) {
+	t := p.find(req.CallID().Value(), toTag(req))
+	answered := w.call(req.CallID().Value()).answeredAt
+	if req.Method != sip.BYE || t == nil || !t.caller || t.over || t.acks[1] != "" || t.seq > 1 || answered.IsZero() {
+		return
+	}
+	if since := time.Since(answered); since < 31*time.Second {
+		w.m.fail("BYE to a caller %v after its 200, which it has not acknowledged", since)
+	}
 }
 
 func toTag(req *sip.Request) string { tag, _ := req.To().Params.Get("tag"); return tag }
@@ -91,7 +103,7 @@ func (w *wiretap) response(res *sip.Response, to netip.AddrPort) {
 	}
 	if res.StatusCode >= 200 {
 		if c.final == 0 {
-			c.final = res.StatusCode
+			c.final, c.answeredAt = res.StatusCode, time.Now()
 		} else if c.final != res.StatusCode {
 			m.fail("a caller gets %d after %d", res.StatusCode, c.final)
 		}
@@ -165,6 +177,9 @@ func (m *model) verifyPhone(p *robot) {
 	for i, t := range p.talks {
 		if !t.over {
 			m.fail("%s: call %d is not over (up %v, awaits %v)", p.name, i, t.up, t.awaits)
+		}
+		if t.awaits && t.caller && t.inviteSeq == 1 && !t.hungUp {
+			m.fail("%s: the INVITE %d of call %d was never answered", p.name, t.inviteSeq, i)
 		}
 		for seq, acked := range t.answered {
 			if !acked && !m.wire.call(t.callID).acked[seq] {
