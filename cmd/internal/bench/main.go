@@ -26,7 +26,7 @@ func main() {
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1) //nolint:gocritic // nothing is left to stop
+		os.Exit(1) //nolint:forbidigo // main ends the process
 	}
 }
 
@@ -100,6 +100,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	var errs []error
 	for _, part := range o.parts {
+		if ctx.Err() != nil {
+			break
+		}
 		switch part {
 		case partCalls:
 			errs = append(errs, calls(ctx, o, out))
@@ -135,26 +138,38 @@ func describe(ctx context.Context, o options, out io.Writer) error {
 func calls(ctx context.Context, o options, out io.Writer) error {
 	fmt.Fprintf(out, "\ncalls: %d runs of %d s and their start and end, about %v\n", o.rounds*len(o.rates)*len(o.contenders), o.seconds,
 		time.Duration(o.rounds*len(o.rates)*len(o.contenders)*(o.seconds+4))*time.Second)
+	results, err := rounds(ctx, o, out)
+	if len(results) == 0 {
+		return err
+	}
+	fmt.Fprintf(out, "\n%s\n", table(results, o.contenders, o.rates))
+	return errors.Join(err, judge(results, out))
+}
+
+// rounds makes the runs. With an error it gives those before it.
+func rounds(ctx context.Context, o options, out io.Writer) ([]load.Result, error) {
 	var results []load.Result
 	for round := range o.rounds {
 		for _, rate := range o.rates {
 			for _, c := range o.contenders {
 				r, err := load.Run(ctx, o.place, c, load.Load{Rate: rate, Seconds: o.seconds})
+				if ctx.Err() != nil {
+					return results, errors.New("interrupted")
+				}
 				if err != nil {
-					return err
+					return results, err
 				}
 				results = append(results, r)
 				fmt.Fprintf(out, "round %d  %s\n", round+1, progress(r))
 			}
 		}
 	}
-	fmt.Fprintf(out, "\n%s\n", table(results, o.contenders, o.rates))
-	return judge(results, out)
+	return results, nil
 }
 
 func held(ctx context.Context, o options, out io.Writer) error {
 	h := o.held
-	fmt.Fprintf(out, "\nheld: %d calls; takes about six minutes, as it waits twice for Go's collection of what nobody uses\n", h.Calls)
+	fmt.Fprintf(out, "\nheld: %d calls; takes about ten minutes, as Go collects what nobody uses only every two\n", h.Calls)
 	r, err := load.Hold(ctx, o.place, h)
 	if err != nil {
 		return err

@@ -40,28 +40,28 @@ const (
 
 // progress is one run on one line.
 func progress(r load.Result) string {
-	text := fmt.Sprintf("%-12s %5d/s  %.3f CPU-s/1000", r.Contender, r.Load.Rate, r.PerThousand())
-	for _, part := range []struct {
-		n    int
-		name string
-	}{
-		{r.Failed, "failed"}, {r.Lost180, "lost 180s"}, {r.Phones, "repeated by phones"}, {r.Server, "repeated by the server"},
-		{r.Dropped, "datagrams without room"},
-	} {
-		if part.n != 0 {
-			text += fmt.Sprintf(", %d %s", part.n, part.name)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-12s %5d/s  %.3f CPU-s/1000", r.Contender, r.Load.Rate, r.PerThousand())
+	count := func(n int, what string) {
+		if n != 0 {
+			fmt.Fprintf(&b, ", %d %s", n, what)
 		}
 	}
+	count(r.Failed, "failed")
+	count(r.Lost180, "lost 180s")
+	count(r.Phones, "repeated by phones")
+	count(r.Server, "repeated by the server")
+	count(r.Dropped, "datagrams without room")
 	if late(r) {
-		text += fmt.Sprintf(", the rate was not reached: took %.1f s", r.Elapsed.Seconds())
+		fmt.Fprintf(&b, ", the rate was not reached: took %.1f s", r.Elapsed.Seconds())
 	}
 	if n := noise(r); n > noisy {
-		text += fmt.Sprintf(", others used %.0f %% of the machine", 100*n)
+		fmt.Fprintf(&b, ", others used %.0f %% of the machine", 100*n)
 	}
 	if r.Trouble != "" {
-		text += "\n    sipp: " + strings.ReplaceAll(r.Trouble, "\n", "\n    ")
+		b.WriteString("\n    sipp: " + strings.ReplaceAll(r.Trouble, "\n", "\n    "))
 	}
-	return text
+	return b.String()
 }
 
 // late says whether SIPp could not make the calls at the rate that was asked for.
@@ -130,6 +130,9 @@ func table(results []load.Result, contenders []contender.Contender, rates []int)
 		anchor := gather(results, contender.Anchor, rate)
 		for _, c := range contenders {
 			r := gather(results, c.Name, rate)
+			if len(r.runs) == 0 {
+				continue
+			}
 			times := "–"
 			if x := ratio(r, anchor); x > 0 {
 				times = fmt.Sprintf("%.2f", x)

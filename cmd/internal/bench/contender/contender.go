@@ -14,7 +14,7 @@ import (
 const (
 	Caller   = "4001"
 	Called   = "4002"
-	Password = "kettle-bridge-4001-lamp" //nolint:gosec // of a test user on a loopback address
+	Password = "kettle-bridge-4001-lamp"
 )
 
 // Setup is what a contender works with.

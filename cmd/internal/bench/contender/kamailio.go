@@ -76,7 +76,7 @@ func startKamailio(ctx context.Context, setup Setup) (Server, error) {
 	defer log.Close()
 	// Without -x fm -X fm it is four times slower and no fair anchor. Not CommandContext, which would leave its children
 	// behind: Stop ends them all.
-	k.cmd = exec.Command(path, "-DD", "-E", "-f", config, "-m", "1024", "-M", "16", "-x", "fm", "-X", "fm", "-Y", setup.Dir, "-w", setup.Dir) //nolint:noctx // see above
+	k.cmd = exec.Command(path, "-DD", "-E", "-f", config, "-m", "1024", "-M", "16", "-x", "fm", "-X", "fm", "-Y", setup.Dir, "-w", setup.Dir)
 	k.cmd.Stdout, k.cmd.Stderr = log, log
 	k.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := k.cmd.Start(); err != nil {

@@ -27,7 +27,13 @@ var _ Server = Office{}
 func lmss(name, about string, parts Parts) Contender {
 	return Contender{
 		Name: name, About: "L-MSS: " + about, Digest: parts.Digest,
-		Start: func(ctx context.Context, setup Setup) (Server, error) { return StartOffice(ctx, setup, parts) },
+		Start: func(ctx context.Context, setup Setup) (Server, error) {
+			office, err := StartOffice(ctx, setup, parts)
+			if err != nil {
+				return nil, err // not an Office without a node, which is no nil Server
+			}
+			return office, nil
+		},
 	}
 }
 

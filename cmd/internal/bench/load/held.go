@@ -20,8 +20,8 @@ type Held struct {
 	Rate  int // calls a second while they are set up
 	// Rest is how long nothing happens before memory is read: until transactions have ended and freed theirs.
 	Rest time.Duration
-	// Collect is how long a garbage collection is waited for after that; Go makes one in two minutes when nothing
-	// happens. Zero means that the heap is not measured.
+	// Collect is how long each of two garbage collections is waited for after that; Go makes one in two minutes when
+	// nothing happens. Zero means that the heap is not measured.
 	Collect time.Duration
 }
 
@@ -49,15 +49,19 @@ func (h Held) PerCall(before, after Memory) Memory {
 
 // Hold starts an L-MSS as it is shipped, but for the password, sets up calls, and measures what they hold.
 func Hold(ctx context.Context, place Place, held Held) (_ HeldResult, err error) {
-	restore, err := traceCollections()
-	if err != nil {
-		return HeldResult{}, err
+	restore := func() error { return nil }
+	if held.Collect > 0 {
+		if restore, err = traceCollections(); err != nil {
+			return HeldResult{}, err
+		}
 	}
 	var office contender.Office
 	s, err := open(ctx, place, func(ctx context.Context, setup contender.Setup) (contender.Server, error) {
 		var err error
-		office, err = contender.StartOffice(ctx, setup, contender.Parts{Store: true, Anchor: true})
-		return office, err
+		if office, err = contender.StartOffice(ctx, setup, contender.Parts{Store: true, Anchor: true}); err != nil {
+			return nil, err
+		}
+		return office, nil
 	})
 	if err = errors.Join(err, restore()); err != nil {
 		return HeldResult{}, fmt.Errorf("held calls: %w", err)
@@ -188,8 +192,12 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// returnTime is how long Go's runtime gets to give free memory back to the kernel after a collection.
-const returnTime = 3 * time.Second
+// Go's runtime gives memory back to the kernel after a collection that follows one with little in use: after the second
+// without work, and then at its leisure.
+const (
+	collections = 2
+	returnTime  = 5 * time.Second
+)
 
 // memory lets the node come to rest and reads what its processes hold.
 func memory(ctx context.Context, office contender.Office, held Held) (signal, media Memory, err error) {
@@ -198,11 +206,13 @@ func memory(ctx context.Context, office contender.Office, held Held) (signal, me
 	}
 	signal.Heap, media.Heap = -1, -1
 	if held.Collect > 0 {
-		live, err := liveHeaps(ctx, office.LogFile(), []int{office.PID(), office.Signal(), office.Media()}, held.Collect)
-		if err != nil {
-			return signal, media, err
+		for range collections {
+			live, err := liveHeaps(ctx, office.LogFile(), []int{office.PID(), office.Signal(), office.Media()}, held.Collect)
+			if err != nil {
+				return signal, media, err
+			}
+			signal.Heap, media.Heap = live[1], live[2]
 		}
-		signal.Heap, media.Heap = live[1], live[2]
 		if err := wait(ctx, returnTime); err != nil {
 			return signal, media, err
 		}

@@ -55,7 +55,7 @@ func parseCounts(stat, steps string) (Counts, error) {
 		return number(field, value)
 	})
 	if err == nil {
-		err = lastRow(steps, c.step)
+		err = lastRow(steps, func(column, value string) error { return step(&c.Steps, column, value) })
 	}
 	if err != nil {
 		return Counts{}, fmt.Errorf("read sipp's counts: %w", err)
@@ -64,17 +64,20 @@ func parseCounts(stat, steps string) (Counts, error) {
 }
 
 // step takes a column such as "2_180_Recv": the number, name and aspect of a step.
-func (c *Counts) step(column, value string) error {
+func step(steps *[]Step, column, value string) error {
 	index, rest, _ := strings.Cut(column, "_")
 	name, aspect, ok := strings.Cut(rest, "_")
-	i, err := strconv.Atoi(index)
-	if !ok || err != nil || i < 0 || i > 1000 {
+	if !ok {
 		return nil // such as CurrentTime
 	}
-	for len(c.Steps) <= i {
-		c.Steps = append(c.Steps, Step{})
+	i, err := strconv.Atoi(index)
+	if err != nil || i < 0 || i > 1000 {
+		return fmt.Errorf("%q is no number of a step", index)
 	}
-	s := &c.Steps[i]
+	for len(*steps) <= i {
+		*steps = append(*steps, Step{})
+	}
+	s := &(*steps)[i]
 	s.Name = name
 	switch aspect {
 	case "Sent", "Recv":

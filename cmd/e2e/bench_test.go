@@ -1,0 +1,58 @@
+package e2e
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/mss-federation/mss/cmd/internal/bench/contender"
+	"github.com/mss-federation/mss/cmd/internal/bench/load"
+)
+
+// benchFiles are the scenarios of "make bench".
+var benchFiles = filepath.Join("..", "..", "deploy", "bench")
+
+// TestBenchSmoke is what "make bench" does, short, slow and without budgets: every contender carries all its calls, and
+// every caller sees its 180. The machine may be busy, so that phones may have to repeat themselves.
+func TestBenchSmoke(t *testing.T) {
+	t.Parallel()
+	place := load.Place{Bin: bin, Files: benchFiles}
+	for _, c := range contender.All() {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			r, err := load.Run(limit(t), place, c, load.Load{Rate: 20, Seconds: 5})
+			must(t, err)
+			if r.Failed != 0 || r.Lost180 != 0 {
+				t.Errorf("%d failed, %d lost 180s of %d: %s", r.Failed, r.Lost180, r.Load.Calls(), r.Trouble)
+			}
+			if r.CPU <= 0 || r.Elapsed < 4*time.Second {
+				t.Errorf("used %v of processor in %v", r.CPU, r.Elapsed)
+			}
+		})
+	}
+}
+
+// TestBenchHeldSmoke: all calls come up, and memory is read of the processes that carry them.
+func TestBenchHeldSmoke(t *testing.T) {
+	t.Parallel()
+	r, err := load.Hold(limit(t), load.Place{Bin: bin, Files: benchFiles}, load.Held{Calls: 100, Warm: 20, Rate: 20, Rest: time.Second})
+	must(t, err)
+	for _, m := range []load.Memory{r.SignalBefore, r.MediaBefore, r.SignalAfter, r.MediaAfter} {
+		if m.Resident < 1<<20 || m.Heap != -1 { // without a collection nothing is known of the heap
+			t.Errorf("measured %+v", r)
+		}
+	}
+}
+
+// TestBenchNoticesBrokenCalls: callers who prove no password are refused, and that is what is counted.
+func TestBenchNoticesBrokenCalls(t *testing.T) {
+	t.Parallel()
+	c, err := contender.Named(contender.Shipped)
+	must(t, err)
+	c[0].Digest = false
+	r, err := load.Run(limit(t), load.Place{Bin: bin, Files: benchFiles}, c[0], load.Load{Rate: 20, Seconds: 1})
+	must(t, err)
+	if r.Failed != 20 || r.Trouble == "" {
+		t.Errorf("%d of 20 calls failed, sipp says %q", r.Failed, r.Trouble)
+	}
+}
