@@ -51,7 +51,9 @@ func (c *Call) receive(tx *serverTx) {
 
 func (c *Call) receiveBYE(tx *serverTx) {
 	if c.over && !c.byeSent {
-		c.p.journal.violation(RuleOrder, "BYE for a call that is over")
+		c.p.journal.violation(RuleAfterEnd, "BYE for a call that is over")
+		tx.respond(tx.response(481, "Call/Transaction Does Not Exist", ""))
+		return
 	}
 	tx.respond(tx.response(200, "OK", ""))
 	if c.pending() {

@@ -30,6 +30,7 @@ const (
 	RuleRegister  Rule = "register"        // the 200 lists our Contact as sent (§10.3)
 	RuleFlow      Rule = "flow"            // a phone that registered over TCP is called over that connection (RFC 5626)
 	RuleOrder     Rule = "order"           // a provisional after the final response, an ACK for nothing …
+	RuleAfterEnd  Rule = "after-end"       // a call that the far side ended is not ended again
 	RuleStatus    Rule = "status"          // a response that makes no sense here
 	RuleLateCheck Rule = "max-forwards"    // 0 or above 70
 	RuleNetwork   Rule = "network"         // what the phone could not send or read
