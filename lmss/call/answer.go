@@ -207,7 +207,7 @@ func (l *Leg) confirmAck() {
 	l.inviteWire = nil
 	if l.invite != nil {
 		l.invite.Acked()
-		l.invite = nil
+		l.invite, l.asking = nil, nil
 	}
 	if l.resending != nil {
 		l.resending.Stop()

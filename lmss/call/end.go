@@ -171,7 +171,7 @@ func (l *Leg) answerOpenInvite() {
 		return
 	}
 	l.respond(l.invite, 487, "Request Terminated", nil, nil)
-	l.invite = nil
+	l.invite, l.asking = nil, nil
 }
 
 // cancel stops a callee that has not answered.

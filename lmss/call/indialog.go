@@ -16,11 +16,13 @@ var zeroTime time.Time
 // inDialog takes a request of the peer inside the dialog, ACK and CANCEL apart.
 func (l *Leg) inDialog(tx *siptx.ServerTx, req *siptx.Request) {
 	l.flowSeen(req)
-	if req.Head.CSeq <= l.remoteSeq {
-		if req.Head.Method == "BYE" {
-			l.respond(tx, 200, "OK", nil, nil) // the call is ending or ended: say yes
-			return
-		}
+	old := req.Head.CSeq <= l.remoteSeq
+	switch {
+	case old && req.Head.Method == "BYE":
+		// Who hangs up has gone, whatever its CSeq says: a 500 would leave the other phone up alone.
+		l.onBye(tx)
+		return
+	case old:
 		// RFC 3261 §12.2.2: lower than the last one is out of order.
 		l.respond(tx, 500, "CSeq Out Of Order", nil, nil)
 		return
@@ -67,8 +69,13 @@ func (l *Leg) flowSeen(req *siptx.Request) {
 // passInfo passes an INFO to the other leg and its answer back.
 func (l *Leg) passInfo(tx *siptx.ServerTx, req *siptx.Request) {
 	far := l.call.other(l)
-	if l.call.phase != Up || far == nil {
+	switch {
+	case l.call.phase == Over:
 		l.respond(tx, 481, "Call/Transaction Does Not Exist", nil, nil)
+		return
+	case l.call.phase != Up || far == nil:
+		// Nobody there yet. A 481 would end the caller's attempt (RFC 5057 §5.1).
+		l.respond(tx, 488, "Not Acceptable Here", nil, nil)
 		return
 	}
 	fields := passed(req.Headers(), passRequest)
@@ -100,12 +107,16 @@ func (p *passing) OnResponse(_ *siptx.ClientTx, res *siptx.Response) {
 	switch {
 	case status < 200:
 		return
-	case status == 503:
-		p.from.respond(p.tx, 500, "Server Internal Error", nil, nil)
-	case status == 401 || status == 407:
-		p.from.respond(p.tx, 403, "Forbidden", nil, nil)
-	default:
+	case status < 300:
 		p.from.respond(p.tx, status, siptx.Reason(status), passed(res.Headers(), passResponse), nil)
+		return
+	}
+	fields := passed(res.Headers(), passResponse)
+	shown, reason := beyond(status, siptx.Reason(status))
+	p.from.respond(p.tx, shown, reason, fields, nil)
+	if status == 408 || status == 481 {
+		// RFC 5057: the far phone knows nothing of the call any more.
+		p.from.call.hangUp(federation.Termination{Class: federation.Lost, Reason: sipReason(status, "to INFO"), By: federation.BySystem})
 	}
 }
 

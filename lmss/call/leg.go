@@ -38,6 +38,7 @@ type Leg struct {
 
 	// invite is an INVITE of the peer that has no ACK yet (A: the first one; both: re-INVITEs).
 	invite     *siptx.ServerTx
+	asking     *reinvite // it, on its way to the other leg
 	inviteWire []byte    // the 2xx to it, kept until its ACK
 	inviteSeq  uint32    // its CSeq
 	answeredAt time.Time // when the 2xx left

@@ -37,6 +37,7 @@ func (l *Leg) onReinvite(tx *siptx.ServerTx, req *siptx.Request) {
 	l.described(offer)
 	fields := passed(req.Headers(), passRequest)
 	r := &reinvite{from: l, to: far, before: before}
+	l.asking = r
 	// What other leg shows is written now: the offer may not outlive this message.
 	var sdp []byte
 	if offer != nil {
@@ -53,13 +54,19 @@ func (l *Leg) onReinvite(tx *siptx.ServerTx, req *siptx.Request) {
 
 // reinvite is a re-INVITE on its way through the call.
 type reinvite struct {
-	from, to *Leg
-	answered bool // with a 2xx
-	before   wish // what the asker had described until then, restored on refusal
+	from, to  *Leg
+	answered  bool // with a 2xx
+	cancelled bool // by the asker
+	before    wish // what the asker had described until then, restored on refusal
 }
 
 // sent keeps the transaction for a CANCEL.
-func (r *reinvite) sent(tx *siptx.ClientTx) { r.to.out = tx }
+func (r *reinvite) sent(tx *siptx.ClientTx) {
+	r.to.out = tx
+	if r.cancelled {
+		tx.Cancel(nil)
+	}
+}
 
 // OnResponse takes what the other end says to it.
 func (r *reinvite) OnResponse(_ *siptx.ClientTx, res *siptx.Response) {
@@ -126,6 +133,20 @@ func (r *reinvite) accepted(res *siptx.Response) {
 	c.save(false)
 }
 
+// beyond is what a failure inside a call means to the other end: what speaks of the hop between us and the
+// phone stays there. A challenge is ours to answer, a new address is not the asker's to call.
+func beyond(status int, reason string) (int, string) {
+	switch {
+	case status < 400:
+		return 488, "Not Acceptable Here"
+	case status == 401, status == 407:
+		return 403, "Forbidden"
+	case status == 503:
+		return 500, "Server Internal Error"
+	}
+	return status, reason
+}
+
 // refused tells the asker; the voice stays as it was.
 func (r *reinvite) refused(status int, reason string, fields []field) {
 	from := r.from
@@ -133,22 +154,18 @@ func (r *reinvite) refused(status int, reason string, fields []field) {
 		return
 	}
 	from.media.wish = r.before
-	if status == 503 {
-		status, reason = 500, "Server Internal Error"
-	}
+	status, reason = beyond(status, reason)
 	from.respond(from.invite, status, reason, fields, nil)
-	from.invite = nil
+	from.invite, from.asking = nil, nil
 }
 
-// cancelReinvite takes a CANCEL of a re-INVITE of the leg's peer.
+// cancelReinvite takes a CANCEL of a re-INVITE of the leg's peer. The other end decides what comes of it: its
+// 200 may have crossed the CANCEL, and a 487 here would leave the two of different minds about their voice.
 func (l *Leg) cancelReinvite() {
-	far := l.call.other(l)
-	if l.invite == nil || l.awaitACK || far == nil {
-		return
+	if r := l.asking; r != nil && l.invite != nil && !l.awaitACK {
+		r.cancelled = true
+		if out := r.to.out; out != nil {
+			out.Cancel(nil)
+		}
 	}
-	if far.out != nil {
-		far.out.Cancel(nil)
-	}
-	l.respond(l.invite, 487, "Request Terminated", nil, nil)
-	l.invite = nil
 }

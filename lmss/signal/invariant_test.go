@@ -125,19 +125,15 @@ func (w *wiretap) response(res *sip.Response, to netip.AddrPort) {
 // status checks that a 5xx has a reason: a phone's, the relay's or the asker's own.
 func (w *wiretap) status(res *sip.Response) {
 	m := w.m
+	if code := res.StatusCode; code/100 == 3 || code == 401 || code == 407 {
+		m.fail("a %d of a far phone reaches the other", code)
+	}
 	switch {
 	case res.StatusCode < 500 || res.StatusCode >= 600:
 	case res.Reason == "CSeq Out Of Order":
 	case res.GetHeader("Retry-After") != nil && res.StatusCode == 500:
 	case res.StatusCode == 503 && m.voice != nil && m.voice.failed:
-	default:
-		for _, p := range m.robots {
-			for _, a := range p.answers {
-				if len(a) > 8 && a[8] == '5' {
-					return
-				}
-			}
-		}
+	case !m.failing:
 		m.fail("a %d %s that nobody caused", res.StatusCode, res.Reason)
 	}
 }

@@ -67,7 +67,7 @@ type model struct {
 	faults     []string
 	closed     bool
 	wire       wiretap
-	dropped    bool // an operator ended calls
+	failing    bool // a phone answered 5xx
 }
 
 func (m *model) log(format string, args ...any) {

@@ -208,6 +208,7 @@ func (p *robot) answer(req *sip.Request, status int, tag, body string) {
 	msg := p.reply(req, status, tag, body)
 	key := transactionKey(req)
 	p.answers[key] = msg
+	p.m.failing = p.m.failing || status/100 == 5
 	if req.Method == sip.INVITE && status >= 200 {
 		p.repeat("answer"+key, msg)
 		return
