@@ -32,6 +32,7 @@ func (l *Leg) answered(res *siptx.Response) {
 	c.stop(timerNoAnswer)
 	c.stop(timerNextGroup)
 	c.stop(timerRepeat)
+	l.inviteSent = nil
 	for other := range c.ringing {
 		other.cancel(completedElsewhere)
 	}

@@ -219,7 +219,7 @@ func (l *Leg) gone() {
 	if l.state == legGone {
 		return
 	}
-	l.state, l.farewell = legGone, false
+	l.state, l.farewell, l.inviteSent = legGone, false, nil
 	if l.awaitACK {
 		l.confirmAck()
 	}

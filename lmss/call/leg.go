@@ -51,7 +51,7 @@ type Leg struct {
 	out        *siptx.ClientTx
 	outSeq     uint32
 	outOver    bool   // out had its final answer
-	inviteSent []byte // our first INVITE as sent, while it is open and noted
+	inviteSent []byte // our first INVITE as sent, while it is open: each note of the call has it
 	ackBody    []byte // SDP in the ACK to the peer's last 2xx, repeated with it
 	acked      bool   // the last 2xx has been ACKed
 	branch     siptx.Branch

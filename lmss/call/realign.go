@@ -1,6 +1,7 @@
 package call
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -11,8 +12,12 @@ import (
 )
 
 // misfit says whether the winner speaks a codec that the caller was not told: an earlier callee's early
-// answer stands (one SDP answer per call), and the winner's may differ.
+// answer stands (one SDP answer per call), and the winner's may differ. Without our relay in between the
+// caller must know the winner's address too.
 func (c *Call) misfit(answer *sdpedit.Session) bool {
+	if c.a.media.endpoint == 0 {
+		return !bytes.Equal(answer.AppendRelayed(nil, c.a.rewrite(answer)), c.a.media.local)
+	}
 	shown, err := sdpedit.Parse(c.a.media.local)
 	if err != nil {
 		return false

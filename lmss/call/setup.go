@@ -135,9 +135,6 @@ func (c *Call) ready() {
 	if sent && c.phase == Setup {
 		c.note()
 	}
-	for _, l := range c.b {
-		l.inviteSent = nil
-	}
 }
 
 // sendInvite sends the first INVITE of a B leg. The INVITE's own target and routes belong to its

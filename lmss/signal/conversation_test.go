@@ -60,7 +60,11 @@ func converse(t *testing.T, commands string) string {
 	address := netip.MustParseAddrPort("192.0.2.100:5060")
 	sc := newScene(t, address)
 	ledger := &ledger{records: map[string]cdr.Record{}}
-	s := conversationSite(t, sc, ledger)
+	s := conversationSite(t, sc, ledger, func(p *parts) {
+		if strings.Contains(commands, "# direct") {
+			p.media, p.call.Anchor = nil, false
+		}
+	})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = s.stack.Run(ctx) })
@@ -95,7 +99,8 @@ func converse(t *testing.T, commands string) string {
 			t.Errorf("%d server and %d client transactions are left, %d panics", w.Servers, w.Clients, w.Panics)
 		}
 	}
-	if open := s.media.(*voice).open; len(open) != 0 {
+	if v, anchored := s.media.(*voice); anchored && len(v.open) != 0 {
+		open := v.open
 		t.Errorf("%d voice endpoints are left", len(open))
 	}
 	ledger.write(sc)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -24,6 +25,7 @@ type watched struct {
 	answer     []byte          // SDP in the first INVITE's answers
 	offered    bool            // the first INVITE had SDP
 	seq        uint32          // of our last request
+	shown      string          // all SDP that we sent, for whom the caller was told to talk to
 	acked      map[uint32]bool // by CSeq: an ACK to a 2xx left
 	branches   map[string]bool // of our requests
 	final      int             // first final to the first INVITE
@@ -39,6 +41,8 @@ func (w *wiretap) call(id string) *watched {
 
 func (w *wiretap) sent(msg sip.Message, to netip.AddrPort) {
 	w.m.log("   site -> %c %s", 'A'+to.Addr().As4()[3]-1, brief(msg))
+	d, _ := msg.(described)
+	w.call(d.CallID().Value()).shown += string(msg.Body())
 	switch msg := msg.(type) {
 	case *sip.Request:
 		w.request(msg, w.m.robots[int(to.Addr().As4()[3])-1])
@@ -185,6 +189,20 @@ func (m *model) verifyPhone(p *robot) {
 	}
 }
 
+// verifyTold checks that a caller whose voice does not pass our relay was told where the winner listens,
+// unless the call was short or its caller slow.
+func (m *model) verifyTold(r *cdr.Record) {
+	p := m.robots[0]
+	i := slices.IndexFunc(p.talks, func(t *talk) bool { return t.callID == r.CallID })
+	if m.voice != nil || i < 0 || p.talks[i].ackMode != ackNormal || r.EndAt.Sub(r.AnswerAt) < 10*time.Second {
+		return
+	}
+	address, _, _ := strings.Cut(strings.TrimPrefix(r.Destination, "udp "), ":")
+	if !strings.Contains(m.wire.call(r.CallID).shown, "IN IP4 "+address+"\r\n") {
+		m.fail("the caller of %s never heard of %s", r.CallID, address)
+	}
+}
+
 // maxApart is how long the two ends of a call may end apart: 64*T1, and a little for the way.
 const maxApart = 33 * time.Second
 
@@ -201,6 +219,7 @@ func (m *model) verifyRecord(r *cdr.Record) {
 	if r.Termination.Reason == "no voice relay" {
 		m.fail("CDR %s: an answered call ended because another phone found no relay", r.ID)
 	}
+	m.verifyTold(r)
 	var ends []time.Time // of the caller and the winner
 	for _, p := range m.robots {
 		for _, t := range p.talks {

@@ -2,6 +2,7 @@ package signal
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -99,6 +100,7 @@ func newModel(t *testing.T, seed uint64) *model {
 		voice = m.voice
 	}
 	m.build(world, voice)
+	codecs := []string{"8", "8", []string{"0", "8"}[m.dice.IntN(2)]}
 	for i, name := range []string{"A", "B", "C"} {
 		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), 5060)
 		conn, err := world.Host(addr.Addr()).ListenUDP(context.Background(), addr)
@@ -107,7 +109,7 @@ func newModel(t *testing.T, seed uint64) *model {
 		}
 		m.robots = append(m.robots, &robot{
 			m: m, name: name, number: fmt.Sprint(4001 + i), conn: conn, addr: addr, dice: rand.New(rand.NewPCG(seed, 10+uint64(i))),
-			answers: map[string]string{}, repeats: map[string]*repetition{},
+			codec: codecs[i], answers: map[string]string{}, repeats: map[string]*repetition{},
 		})
 	}
 	return m
@@ -137,7 +139,7 @@ func (m *model) build(world *memnet.Net, voice call.Media) {
 	}
 	m.office, err = assemble(parts{
 		call: call.Config{Domain: "example.org", Anchor: voice != nil}, realm: "example.org", users: directory, workers: 1,
-		network: host, logger: modelLogger(m), media: voice, store: m.ledger,
+		network: host, logger: modelLogger(m), media: voice, store: m.ledger, notes: notepad{m},
 		voice: func(a netip.Addr) (netip.Addr, netip.Addr) { return a, a },
 	})
 	if err != nil {
@@ -315,6 +317,26 @@ func (l *moodyLedger) CloseCall(id string, closed cdr.Record, done func(error)) 
 	time.AfterFunc(d, func() { done(err) })
 	return nil
 }
+
+// notepad looks at what would be known of a call in set-up after a crash.
+type notepad struct{ m *model }
+
+func (n notepad) Put(id string, data []byte) error {
+	n.m.mu.Lock()
+	defer n.m.mu.Unlock()
+	var note call.Note
+	if err := json.Unmarshal(data, &note); err != nil {
+		n.m.fail("note of %s: %v", id, err)
+	}
+	for _, ringing := range note.Ringing {
+		if len(ringing.Invite) == 0 {
+			n.m.fail("note of %s has a ringing phone whose INVITE could not be cancelled", id)
+		}
+	}
+	return nil
+}
+
+func (n notepad) Drop(string) error { return nil }
 
 // moodyVoice is a media process that is slow at times and, when flaky, refuses.
 type moodyVoice struct {

@@ -24,6 +24,7 @@ type robot struct {
 	conn    network.PacketConn
 	addr    netip.AddrPort
 	dice    *rand.Rand
+	codec   string // PCMA or PCMU
 	deaf    bool
 	polite  bool // the wild time is over
 	branch  int
@@ -165,12 +166,8 @@ func (p *robot) newBranch() string {
 // offer is SDP whose o= version says which description of the phone it is.
 func (p *robot) offer(t *talk, direction string) string {
 	t.sdp++
-	codec := "8"
-	if p.name == "C" {
-		codec = "0"
-	}
 	return fmt.Sprintf("v=0\r\no=- 7 %d IN IP4 %s\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\nm=audio %d RTP/AVP %s\r\na=%s\r\n",
-		t.sdp, p.addr.Addr(), p.addr.Addr(), 20000+int(p.name[0])*2, codec, direction)
+		t.sdp, p.addr.Addr(), p.addr.Addr(), 20000+int(p.name[0])*2, p.codec, direction)
 }
 
 // compose writes a request in a talk.
