@@ -128,12 +128,12 @@ fix-lint: $(STAMPS) ## mend what the linters can mend by themselves
 	@$(LINTER) run --fix
 
 .PHONY: unit
-unit: ## run the Go tests without the race detector
-	@go test ./...
+unit: build ## run the Go tests without the race detector
+	@MSS_BIN=$(BIN) go test ./...
 
 .PHONY: race
-race: ## run the Go tests with the race detector
-	@CGO_ENABLED=1 go test -race -timeout 8m ./...
+race: build ## run the Go tests with the race detector
+	@MSS_BIN=$(BIN) CGO_ENABLED=1 go test -race -timeout 8m ./...
 
 .PHONY: test
 test: ## set up, then verify, lint, tests with the race detector, demo

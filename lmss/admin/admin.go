@@ -2,36 +2,25 @@
 // to root. It turns requests into calls on the directory, registrar, store, calls and trace ring, and
 // writes the audit record of every change. It owns none of these and decides nothing about calls.
 //
-// Each noun is a file with its service; access.go says which method needs what; peer.go who is asking.
-// Start at [New] and [Server.Run].
+// Each noun is a file with its service; access.go says which method needs what. Start at [New] and
+// [Server.Run].
 package admin
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"net"
 	"sync"
-	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/health"
-	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/mss-federation/mss/lmss/cdr"
 	"github.com/mss-federation/mss/lmss/registrar"
 	"github.com/mss-federation/mss/lmss/store"
 	"github.com/mss-federation/mss/lmss/user"
+	"github.com/mss-federation/mss/pkg/adminapi"
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/tracering"
 	lmssv1 "github.com/mss-federation/mss/proto/mss/lmss/v1"
-)
-
-// Limits of the API.
-const (
-	maxStreams  = 100     // calls at once on one connection
-	maxMessage  = 4 << 20 // bytes of one request
-	stopTimeout = time.Second
 )
 
 // Store writes what operators change. Each change and its audit record are one transaction.
@@ -48,7 +37,7 @@ type Records interface {
 
 // Bindings stores what changed in the registrar. It does not wait for the disk.
 type Bindings interface {
-	SaveBindings(changes []registrar.Change) error
+	SaveBindings(changes []registrar.Change, done func(error)) error
 }
 
 // Options are what the API speaks for. All fields but Trace are required; where the store is off, [StoreOff]
@@ -72,9 +61,8 @@ type Options struct {
 
 // Server is the API.
 type Server struct {
+	*adminapi.Server
 	options Options
-	grpc    *grpc.Server
-	health  *health.Server
 	// writes makes changes of users one after the other: what was checked is what is written.
 	writes sync.Mutex
 }
@@ -82,54 +70,15 @@ type Server struct {
 // New makes the API; it serves nothing before Run. It panics when a method has no access rule, which a
 // test shows before an operator can.
 func New(options Options) *Server {
-	s := &Server{options: options, health: health.NewServer()}
-	s.grpc = grpc.NewServer(
-		grpc.Creds(peerCredentials{}),
-		grpc.MaxConcurrentStreams(maxStreams),
-		grpc.MaxRecvMsgSize(maxMessage),
-		grpc.ChainUnaryInterceptor(s.unary),
-		grpc.ChainStreamInterceptor(s.stream),
-	)
-	lmssv1.RegisterUsersServer(s.grpc, &users{server: s})
-	lmssv1.RegisterRegistrationsServer(s.grpc, &registrations{server: s})
-	lmssv1.RegisterCallsServer(s.grpc, &calls{server: s})
-	lmssv1.RegisterRecordsServer(s.grpc, &records{server: s})
-	lmssv1.RegisterNodeServer(s.grpc, &node{server: s})
-	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
-	if missing := methodsWithoutRule(s.grpc); len(missing) > 0 {
-		panic("admin: methods without an access rule: " + missing[0])
-	}
-	s.SetReady(false)
+	s := &Server{options: options}
+	s.Server = adminapi.New(adminapi.Options{Logger: options.Logger, Rules: rules, Register: s.register})
 	return s
 }
 
-// SetReady says through grpc.health.v1 whether the node serves phones. It serves operators before that.
-func (s *Server) SetReady(ready bool) {
-	state := grpc_health_v1.HealthCheckResponse_NOT_SERVING
-	if ready {
-		state = grpc_health_v1.HealthCheckResponse_SERVING
-	}
-	s.health.SetServingStatus("", state)
-}
-
-// Run serves on the listener (see [Listen]) until ctx ends, and closes it. Requests in progress get a
-// second to end.
-func (s *Server) Run(ctx context.Context, listener net.Listener) error {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		<-ctx.Done()
-		s.health.Shutdown()
-		hard := time.AfterFunc(stopTimeout, s.grpc.Stop)
-		defer hard.Stop()
-		s.grpc.GracefulStop()
-	}()
-	err := s.grpc.Serve(listener)
-	cancel()
-	<-done
-	if errors.Is(err, grpc.ErrServerStopped) {
-		return nil // ctx ended before the first request
-	}
-	return err // nil when ctx ended it
+func (s *Server) register(r grpc.ServiceRegistrar) {
+	lmssv1.RegisterUsersServer(r, &users{server: s})
+	lmssv1.RegisterRegistrationsServer(r, &registrations{server: s})
+	lmssv1.RegisterCallsServer(r, &calls{server: s})
+	lmssv1.RegisterRecordsServer(r, &records{server: s})
+	lmssv1.RegisterNodeServer(r, &node{server: s})
 }

@@ -42,4 +42,4 @@ func (s StoreOff) AppendAudit(audit store.Audit) error {
 func (StoreOff) QueryCDRs(store.RecordFilter) ([]cdr.Record, error) { return nil, nil }
 
 // SaveBindings keeps nothing.
-func (StoreOff) SaveBindings([]registrar.Change) error { return nil }
+func (StoreOff) SaveBindings([]registrar.Change, func(error)) error { return nil }

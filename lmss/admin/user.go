@@ -119,7 +119,7 @@ func (s *users) DeleteUser(ctx context.Context, req *lmssv1.DeleteUserRequest) (
 // unregister drops the phones of a user who may not have any now.
 func (s *users) unregister(name federation.User) (int, error) {
 	changes := s.server.options.Registrar.Remove(name)
-	return len(changes), s.server.options.Bindings.SaveBindings(changes)
+	return len(changes), s.server.options.Bindings.SaveBindings(changes, nil)
 }
 
 // changeable finds a user that may be changed here. One from the configuration file would be as before

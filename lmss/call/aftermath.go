@@ -21,10 +21,10 @@ func (r *Runner) EndNoted(id string, n *Note) {
 		}
 		r.remember(n)
 		if len(n.Refusal) > 0 {
-			r.tell(n.Caller, n.Refusal)
+			r.refuseNoted(n)
 		}
 		for _, ringing := range n.Ringing {
-			r.tell(ringing.Phone, siptx.CancelFor(ringing.Invite, nil))
+			r.cancelNoted(&ringing)
 		}
 	})
 }
@@ -35,30 +35,55 @@ const (
 	aftermathLast  = 2 * time.Second
 )
 
-// tell sends a message of an earlier process to a phone.
-func (r *Runner) tell(phone Phone, msg []byte) {
-	if phone.Flow.Transport.Stream() {
-		r.tellBack(phone, msg, r.Now().Add(r.deps.Config.Reconnect))
+// refuseNoted sends the caller its final answer, over UDP until it is acknowledged.
+func (r *Runner) refuseNoted(n *Note) {
+	callID := n.CDR.CallID
+	r.refusing[callID] = true
+	r.After(timeout64T1, func() { delete(r.refusing, callID) })
+	r.reach(n.Caller, func(flow siptransport.Flow) { r.refuseAgain(callID, flow, n.Refusal, aftermathFirst) })
+}
+
+func (r *Runner) refuseAgain(callID string, flow siptransport.Flow, msg []byte, gap time.Duration) {
+	if !r.refusing[callID] {
 		return
 	}
-	r.tellAgain(phone.Flow, msg, aftermathFirst)
-}
-
-func (r *Runner) tellAgain(flow siptransport.Flow, msg []byte, gap time.Duration) {
 	r.SendRaw(flow, msg)
-	if gap <= aftermathLast {
-		r.After(gap, func() { r.tellAgain(flow, msg, 2*gap) })
+	if gap <= aftermathLast && flow.Transport == siptransport.UDP {
+		r.After(gap, func() { r.refuseAgain(callID, flow, msg, 2*gap) })
 	}
 }
 
-// tellBack waits for a phone whose connection went with the process.
-func (r *Runner) tellBack(phone Phone, msg []byte, deadline time.Time) {
+// cancelNoted stops a phone that rings for an INVITE of an earlier process. The CANCEL shares that one's
+// branch (RFC 3261 §9.1).
+func (r *Runner) cancelNoted(ringing *Ringing) {
+	var head sipgate.Head
+	if sipgate.Scan(ringing.Invite, &head) != nil {
+		return
+	}
+	branch, ok := siptx.ParseBranch(head.Branch.Of(ringing.Invite))
+	if !ok {
+		return
+	}
+	msg := siptx.CancelFor(ringing.Invite, nil)
+	r.reach(ringing.Phone, func(flow siptransport.Flow) { r.SendRequest(flow, "CANCEL", branch, msg, nil) })
+}
+
+// reach calls back with the way to a phone: at once over UDP, else when it is connected again.
+func (r *Runner) reach(phone Phone, then func(siptransport.Flow)) {
+	if !phone.Flow.Transport.Stream() {
+		then(phone.Flow)
+		return
+	}
+	r.reachBack(phone, then, r.Now().Add(r.deps.Config.Reconnect))
+}
+
+func (r *Runner) reachBack(phone Phone, then func(siptransport.Flow), deadline time.Time) {
 	if flow, ok := r.deps.Find(phone); ok {
-		r.SendRaw(flow, msg)
+		then(flow)
 		return
 	}
 	if r.Now().Before(deadline) {
-		r.After(reconnectStep, func() { r.tellBack(phone, msg, deadline) })
+		r.After(reconnectStep, func() { r.reachBack(phone, then, deadline) })
 	}
 }
 

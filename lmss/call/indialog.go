@@ -16,8 +16,12 @@ var zeroTime time.Time
 // inDialog takes a request of the peer inside the dialog, ACK and CANCEL apart.
 func (l *Leg) inDialog(tx *siptx.ServerTx, req *siptx.Request) {
 	l.flowSeen(req)
-	old := req.Head.CSeq <= l.remoteSeq
+	// An equal CSeq is a copy: sent again over a new connection, or through another node. It is never an
+	// error (sip-rules §3).
+	old := req.Head.CSeq < l.remoteSeq
 	switch {
+	case req.Head.CSeq == l.remoteSeq && req.Head.Method == "INVITE" && l.acceptAgain(tx, req):
+		return
 	case old && req.Head.Method == "BYE":
 		// Who hangs up has gone, whatever its CSeq says: a 500 would leave the other phone up alone.
 		l.onBye(tx)
@@ -50,6 +54,26 @@ func (l *Leg) inDialog(tx *siptx.ServerTx, req *siptx.Request) {
 	default:
 		l.respond(tx, 405, "Method Not Allowed", []field{{"Allow", Allow}}, nil)
 	}
+}
+
+// acceptAgain answers a copy of the last INVITE as that one was answered.
+func (l *Leg) acceptAgain(tx *siptx.ServerTx, req *siptx.Request) bool {
+	if l.call.phase != Up || l.inviteSeq != req.Head.CSeq || l.media.local == nil {
+		return false
+	}
+	if l.invite != nil && !l.awaitACK {
+		l.respond(tx, 491, "Request Pending", nil, nil) // the first copy is still on its way
+		return true
+	}
+	if l.awaitACK {
+		l.confirmAck()
+	}
+	l.invite = tx
+	tx.SetUser(l)
+	l.answeredAt = l.call.env.Now()
+	l.inviteWire = l.response(tx, 200, "OK", nil, l.media.local)
+	l.accept()
+	return true
 }
 
 // capabilities answer an OPTIONS inside a dialog (RFC 3261 §11.2).

@@ -62,20 +62,21 @@ type Deps struct {
 // Runner owns the calls of one worker: it finds the leg that a message belongs to and carries out what
 // the calls want. Its methods run on the worker's goroutine, except where they say otherwise.
 type Runner struct {
-	deps   *Deps
-	worker *siptx.Worker
-	legs   map[string]*Leg // by Call-ID
-	calls  map[string]*Call
-	voices map[uint64]*Leg   // by endpoint
-	noted  map[string][]byte // INVITEs of an earlier process, by Call-ID, until their failures were ACKed
-	ghosts map[string]bool   // dialogs of stray 2xx that were ended, by Call-ID and tag, for 64*T1
+	deps     *Deps
+	worker   *siptx.Worker
+	legs     map[string]*Leg // by Call-ID
+	calls    map[string]*Call
+	voices   map[uint64]*Leg   // by endpoint
+	refusing map[string]bool   // callers of an earlier process whose ACK to our refusal has not come, by Call-ID
+	noted    map[string][]byte // INVITEs of an earlier process, by Call-ID, until their failures were ACKed
+	ghosts   map[string]bool   // dialogs of stray 2xx that were ended, by Call-ID and tag, for 64*T1
 }
 
 // NewRunner makes the runner of one worker.
 func NewRunner(deps *Deps, worker *siptx.Worker) *Runner {
 	return &Runner{
 		deps: deps, worker: worker,
-		legs: map[string]*Leg{}, calls: map[string]*Call{}, voices: map[uint64]*Leg{}, noted: map[string][]byte{},
+		legs: map[string]*Leg{}, calls: map[string]*Call{}, voices: map[uint64]*Leg{}, noted: map[string][]byte{}, refusing: map[string]bool{},
 		ghosts: map[string]bool{},
 	}
 }
@@ -138,7 +139,9 @@ func (r *Runner) InDialog(l *Leg, tx *siptx.ServerTx, req *siptx.Request) { l.in
 func (r *Runner) Ack(req *siptx.Request) {
 	if l := r.Leg(req); l != nil {
 		l.onAck(req)
+		return
 	}
+	delete(r.refusing, string(req.Head.CallID.Of(req.Raw)))
 }
 
 // Cancel takes the CANCEL of an INVITE that is still open.

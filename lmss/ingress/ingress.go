@@ -7,6 +7,7 @@ package ingress
 import (
 	"log/slog"
 	"net/netip"
+	"time"
 
 	"github.com/mss-federation/mss/lmss/call"
 	"github.com/mss-federation/mss/lmss/dialplan"
@@ -23,8 +24,11 @@ type Deps struct {
 	Plan      func() *dialplan.Plan // the current one
 	Registrar *registrar.Registrar
 	Authority *digest.Authority
-	// Persist keeps changed bindings; it must not block. Nil keeps none.
-	Persist func([]registrar.Change)
+	// Persist keeps changed bindings; it must not block. done is called from another goroutine when they
+	// are safe or cannot be. Nil keeps none.
+	Persist func(changes []registrar.Change, done func())
+	// PersistWait bounds how long a 200 to REGISTER waits for that.
+	PersistWait time.Duration
 	// Keep marks a connection that a phone registered over, so that it is not closed as idle.
 	Keep func(siptransport.Flow, bool)
 	// LocalFor is our address towards a peer.

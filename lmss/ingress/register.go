@@ -31,13 +31,33 @@ func (h *Handler) register(tx *siptx.ServerTx, req *siptx.Request) {
 		Expires: expires(req), Flow: req.Flow, RPort: req.Via().Params.Has("rport"),
 		Path: slices.Collect(sipheader.Values(req.Headers(), "path")), UserAgent: sipheader.First(req.Headers(), "user-agent"),
 	}, who.BindingLimit())
-	if len(out.Changes) > 0 && h.Persist != nil {
-		h.Persist(out.Changes)
-	}
 	if out.Status == 200 && req.Flow.ID != 0 {
 		h.Keep(req.Flow, holds(out.Bindings, req))
 	}
-	tx.Send(out.Status, h.registered(tx, &out))
+	h.confirm(tx, &out)
+}
+
+// confirm answers a REGISTER once what it changed is safe, so that a phone that was told 200 is still
+// known after a crash; after PersistWait it answers all the same.
+func (h *Handler) confirm(tx *siptx.ServerTx, out *registrar.Outcome) {
+	msg := h.registered(tx, out)
+	if len(out.Changes) == 0 || h.Persist == nil {
+		tx.Send(out.Status, msg)
+		return
+	}
+	answered := false
+	answer := func() {
+		if !answered {
+			answered = true
+			tx.Send(out.Status, msg)
+		}
+	}
+	late := h.worker.After(h.PersistWait, answer)
+	h.Persist(out.Changes, func() {
+		if err := h.worker.Post(func() { late.Stop(); answer() }); err != nil {
+			h.Logger.Debug("event after the end of its worker", "err", err)
+		}
+	})
 }
 
 func expires(req *siptx.Request) int {

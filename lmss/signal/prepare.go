@@ -53,9 +53,17 @@ func prepare(o *Options) (*prepared, error) {
 }
 
 // saveBindings queues changes; what is not kept comes back with the phone's next REGISTER.
-func (p *prepared) saveBindings(changes []registrar.Change) {
-	if err := p.store.SaveBindings(changes); err != nil {
-		p.logger.Warn("registrations not stored", "err", err)
+func (p *prepared) saveBindings(changes []registrar.Change, done func()) {
+	stored := func(err error) {
+		if err != nil {
+			p.logger.Warn("registrations not stored", "err", err)
+		}
+		if done != nil {
+			done()
+		}
+	}
+	if err := p.store.SaveBindings(changes, stored); err != nil {
+		stored(err)
 	}
 }
 

@@ -118,7 +118,9 @@ func (l *leftovers) resume(s *site) {
 		runner.Resume(c, l.ended[c])
 	}
 	for id, note := range l.notes {
-		s.runners[noteHome(s, note)].EndNoted(id, note)
+		home := noteHome(s, note)
+		s.stack.Adopt(note.CDR.CallID, home) // the ACK to its refusal is wanted there
+		s.runners[home].EndNoted(id, note)
 	}
 }
 

@@ -38,7 +38,7 @@ type parts struct {
 	media     call.Media // nil: not anchored
 	store     call.Store // nil: off
 	notes     call.Notes
-	persist   func([]registrar.Change)
+	persist   func(changes []registrar.Change, done func())
 	// advertise gives the address that peers see for a local one; nil is the same. voice gives the one for RTP.
 	advertise func(local netip.Addr) netip.Addr
 	voice     func(local netip.Addr) (bind, shown netip.Addr)
@@ -76,7 +76,7 @@ func assemble(p parts) (*site, error) {
 	}
 	s.dialplan.Store(plan)
 	door := &ingress.Deps{
-		Users: p.users, Plan: s.dialplan.Load, Registrar: s.bindings, Authority: authority, Persist: p.persist,
+		Users: p.users, Plan: s.dialplan.Load, Registrar: s.bindings, Authority: authority, Persist: p.persist, PersistWait: s.call.PersistWait,
 		Keep:     s.keeper.register,
 		LocalFor: func(t siptransport.Transport, a netip.Addr) (netip.AddrPort, bool) { return s.endpoint.LocalFor(t, a) },
 		Logger:   p.logger, Counters: &s.counters,
@@ -189,7 +189,7 @@ func (s *site) housekeeping(ctx context.Context) error {
 			return nil
 		case now := <-tick.C:
 			if gone := s.bindings.Expire(now); len(gone) > 0 && s.persist != nil {
-				s.persist(gone)
+				s.persist(gone, nil)
 			}
 			for flow := range s.bindings.NATFlows(now) {
 				if err := s.endpoint.Send(flow, []byte("\r\n\r\n"), nil); err != nil {

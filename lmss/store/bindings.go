@@ -56,12 +56,9 @@ func transportNamed(name string) siptransport.Transport {
 // waitingBindings bounds the changes that wait while the disk takes none; what goes beyond is not written.
 const waitingBindings = 200_000
 
-// SaveBindings queues changes of bindings and returns at once. After a loss of the newest ones phones are
-// found again when they refresh.
-func (s *Store) SaveBindings(changes []registrar.Change) error {
-	if len(changes) == 0 {
-		return nil
-	}
+// SaveBindings queues changes of bindings and returns at once. done is as in SaveCall: it may be nil. After a
+// loss of the newest ones phones are found again when they refresh.
+func (s *Store) SaveBindings(changes []registrar.Change, done func(error)) error {
 	return s.enqueue(func(b *batch) error {
 		for i := range changes {
 			id := changes[i].Binding.ID()
@@ -69,7 +66,7 @@ func (s *Store) SaveBindings(changes []registrar.Change) error {
 				b.bindings[id] = changes[i]
 			}
 		}
-		b.note(nil)
+		b.note(done)
 		return nil
 	})
 }

@@ -107,7 +107,7 @@ func fsyncFails(dir string) error {
 			return wantKind(s.PutUser(user.User{Name: "4001"}, Audit{}), fault.Unavailable, "restart lmss")
 		},
 		func() error {
-			return s.SaveBindings([]registrar.Change{{Action: registrar.Put, Binding: binding("4001")}})
+			return s.SaveBindings([]registrar.Change{{Action: registrar.Put, Binding: binding("4001")}}, nil)
 		},
 		func() error {
 			return wantKind(await(func(done func(error)) error { return s.CloseCall("before", record(7), done) }), fault.Unavailable, "memory only")

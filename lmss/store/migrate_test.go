@@ -23,7 +23,7 @@ func putSample(t *testing.T, s *Store) {
 	alice := user.User{Name: "4001", DisplayName: "Alice", Realm: "example.org", HA1MD5: strings.Repeat("0a", 16), MaxBindings: 2}
 	must(t, s.PutUser(alice, Audit{At: began, Who: "uid 0", What: "user add 4001", After: "4001"}))
 	must(t, s.SetSetting("realm", "example.org"))
-	must(t, s.SaveBindings([]registrar.Change{{Action: registrar.Put, Binding: binding("4001")}}))
+	must(t, s.SaveBindings([]registrar.Change{{Action: registrar.Put, Binding: binding("4001")}}, nil))
 	must(t, s.SaveCall("c1", []byte("state"), record(1), nil))
 	must(t, saved(t, func(done func(error)) error { return s.CloseCall("c2", record(2), done) }))
 }

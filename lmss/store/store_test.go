@@ -100,8 +100,8 @@ func TestEverythingComesBack(t *testing.T) {
 	stop := run(t, s)
 	must(t, s.PutUser(alice, Audit{Who: "uid 0", What: "user add 4001", After: "4001"}))
 	must(t, s.SetSetting("realm", "example.org"))
-	must(t, s.SaveBindings([]registrar.Change{{Action: registrar.Put, Binding: binding("4001")}, {Action: registrar.Put, Binding: binding("4002")}}))
-	must(t, s.SaveBindings([]registrar.Change{{Action: registrar.Delete, Binding: binding("4002")}}))
+	must(t, s.SaveBindings([]registrar.Change{{Action: registrar.Put, Binding: binding("4001")}, {Action: registrar.Put, Binding: binding("4002")}}, nil))
+	must(t, s.SaveBindings([]registrar.Change{{Action: registrar.Delete, Binding: binding("4002")}}, nil))
 	must(t, saved(t, func(done func(error)) error { return s.SaveCall("c1", []byte("old"), record(1), done) }))
 	must(t, saved(t, func(done func(error)) error { return s.SaveCall("c1", []byte("state"), record(1), done) }))
 	must(t, saved(t, func(done func(error)) error { return s.SaveCall("c2", []byte("state"), record(2), done) }))
@@ -277,7 +277,7 @@ func TestExpiredBindingsAreForgotten(t *testing.T) {
 	for i, expired := range []time.Duration{25 * time.Hour, 23 * time.Hour, -time.Hour} {
 		changes[i].Binding.Expires = time.Now().Add(-expired)
 	}
-	must(t, s.SaveBindings(changes))
+	must(t, s.SaveBindings(changes, nil))
 	must(t, stop())
 	must(t, s.Close())
 	bindings, err := open(t, dir, Options{}).LoadBindings()

@@ -162,7 +162,7 @@ func BenchmarkLoadBindings(b *testing.B) {
 	s := open(b, b.TempDir(), Options{})
 	stop := run(b, s)
 	for n := range 10_000 {
-		must(b, s.SaveBindings(putBindings(fmt.Sprint(n))))
+		must(b, s.SaveBindings(putBindings(fmt.Sprint(n)), nil))
 	}
 	must(b, stop())
 	for b.Loop() {
