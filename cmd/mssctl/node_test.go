@@ -18,6 +18,7 @@ import (
 
 	"github.com/mss-federation/mss/pkg/fault"
 	"github.com/mss-federation/mss/pkg/fault/faultgrpc"
+	commonv1 "github.com/mss-federation/mss/proto/mss/common/v1"
 	lmssv1 "github.com/mss-federation/mss/proto/mss/lmss/v1"
 )
 
@@ -162,7 +163,7 @@ func (n *node) HangupCall(_ context.Context, req *lmssv1.HangupCallRequest) (*lm
 
 func (n *node) TraceCall(_ *lmssv1.TraceCallRequest, stream grpc.ServerStreamingServer[lmssv1.TraceCallResponse]) error {
 	for i, line := range []string{"INVITE sip:4002@example.org SIP/2.0", "SIP/2.0 200 OK"} {
-		err := stream.Send(&lmssv1.TraceCallResponse{Entry: &lmssv1.TraceEntry{
+		err := stream.Send(&lmssv1.TraceCallResponse{Entry: &commonv1.TraceEntry{
 			At: timestamppb.New(start), Out: i == 1, Transport: "udp", Local: "192.0.2.1:5060", Remote: "192.0.2.9:5062", CallId: "a",
 			LocalName: "london", RemoteName: "4001",
 			Message: fmt.Appendf(nil, "%s\r\nCall-ID: a\r\nCSeq: 1 INVITE\r\nSubject: \x1b[31m\xff\r\n\r\n", line),
@@ -189,8 +190,8 @@ func (n *node) ListRecords(req *lmssv1.ListRecordsRequest, stream grpc.ServerStr
 func (n *node) GetStatus(context.Context, *lmssv1.GetStatusRequest) (*lmssv1.GetStatusResponse, error) {
 	return &lmssv1.GetStatusResponse{Status: &lmssv1.Status{
 		Site: "london", Realm: "london.example.org", Version: "v1", Commit: "abc", Started: timestamppb.New(start), Uptime: durationpb.New(90 * time.Second),
-		Processes: []*lmssv1.Process{{Name: "supervisor", Pid: 10}, {Name: "media"}}, Listeners: []string{"udp 192.0.2.1:5060"},
-		Users: 2, Registrations: 1, Calls: 1, Counters: []*lmssv1.Counter{{Name: "sip_requests_total", Value: 7}},
+		Processes: []*commonv1.Process{{Name: "supervisor", Pid: 10}, {Name: "media"}}, Listeners: []string{"udp 192.0.2.1:5060"},
+		Users: 2, Registrations: 1, Calls: 1, Counters: []*commonv1.Counter{{Name: "sip_requests_total", Value: 7}},
 		Alarms: []string{"the media process does not run: see its log"},
 	}}, nil
 }

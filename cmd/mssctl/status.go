@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
 
+	commonv1 "github.com/mss-federation/mss/proto/mss/common/v1"
 	lmssv1 "github.com/mss-federation/mss/proto/mss/lmss/v1"
 )
 
@@ -54,7 +55,7 @@ func statusText(s *lmssv1.Status) string {
 	return b.String()
 }
 
-func processesText(list []*lmssv1.Process) string {
+func processesText(list []*commonv1.Process) string {
 	texts := make([]string, 0, len(list))
 	for _, p := range list {
 		if p.GetPid() == 0 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mss-federation/mss/pkg/siptransport"
 	"github.com/mss-federation/mss/pkg/tracering"
+	commonv1 "github.com/mss-federation/mss/proto/mss/common/v1"
 	lmssv1 "github.com/mss-federation/mss/proto/mss/lmss/v1"
 )
 
@@ -26,7 +27,7 @@ func (a *app) callTrace() *cobra.Command {
 		Args:              exactly("ID"),
 		ValidArgsFunction: a.completeCalls,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var entries []*lmssv1.TraceEntry
+			var entries []*commonv1.TraceEntry
 			err := a.with(cmd.Context(), "trace call", func(ctx context.Context, conn *grpc.ClientConn) error {
 				stream, err := lmssv1.NewCallsClient(conn).TraceCall(ctx, &lmssv1.TraceCallRequest{Id: args[0]})
 				return each(stream, err, func(m *lmssv1.TraceCallResponse) error {
@@ -52,7 +53,7 @@ func (a *app) callTrace() *cobra.Command {
 }
 
 // ladderText draws the entries with the names that the node gave.
-func ladderText(entries []*lmssv1.TraceEntry) string {
+func ladderText(entries []*commonv1.TraceEntry) string {
 	names := map[netip.AddrPort]string{}
 	list := make([]tracering.Entry, 0, len(entries))
 	for _, m := range entries {
@@ -64,7 +65,7 @@ func ladderText(entries []*lmssv1.TraceEntry) string {
 }
 
 // entryOf reads an entry. An address that is none stays the zero address: the ladder shows what there is.
-func entryOf(m *lmssv1.TraceEntry) tracering.Entry {
+func entryOf(m *commonv1.TraceEntry) tracering.Entry {
 	e := tracering.Entry{At: m.GetAt().AsTime().Local(), Out: m.GetOut(), CallID: m.GetCallId(), Message: m.GetMessage()}
 	e.Flow.ID = siptransport.FlowID(m.GetFlowId())
 	e.Flow.Local, _ = netip.ParseAddrPort(m.GetLocal())
@@ -73,7 +74,7 @@ func entryOf(m *lmssv1.TraceEntry) tracering.Entry {
 }
 
 // messagesText prints each message under a line that says when and between whom.
-func messagesText(entries []*lmssv1.TraceEntry) string {
+func messagesText(entries []*commonv1.TraceEntry) string {
 	var b strings.Builder
 	for _, m := range entries {
 		from, to := m.GetLocal(), m.GetRemote()
@@ -89,7 +90,7 @@ func messagesText(entries []*lmssv1.TraceEntry) string {
 }
 
 // printTrace writes the entries for programs, the messages as text rather than base64.
-func (a *app) printTrace(entries []*lmssv1.TraceEntry) error {
+func (a *app) printTrace(entries []*commonv1.TraceEntry) error {
 	type entry struct {
 		At         time.Time `json:"at"`
 		Out        bool      `json:"out"`

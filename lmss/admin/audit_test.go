@@ -43,7 +43,7 @@ func TestAuditRecord(t *testing.T) {
 		}
 	}
 	for method, needs := range rules {
-		if needs == write && !tried[method] {
+		if needs.Writes && !tried[method] {
 			t.Errorf("%s changes something and is not tried here", method)
 		}
 	}

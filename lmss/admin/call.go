@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/mss-federation/mss/pkg/adminapi"
 	"github.com/mss-federation/mss/pkg/fault"
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/siptransport"
@@ -139,15 +140,15 @@ func callByID(op string, list []CallInfo, id string) (*CallInfo, error) {
 
 func callMessage(c *CallInfo) *lmssv1.Call {
 	m := &lmssv1.Call{
-		Id: c.ID, SessionId: wireText(string(c.SessionID)), Phase: c.Phase,
-		Caller: wireText(c.Caller), Called: wireText(c.Called), Callee: wireText(c.Callee),
-		SetupAt: timeMessage(c.SetupAt), RingAt: timeMessage(c.RingAt), AnswerAt: timeMessage(c.AnswerAt),
+		Id: c.ID, SessionId: adminapi.Text(string(c.SessionID)), Phase: c.Phase,
+		Caller: adminapi.Text(c.Caller), Called: adminapi.Text(c.Called), Callee: adminapi.Text(c.Callee),
+		SetupAt: adminapi.Time(c.SetupAt), RingAt: adminapi.Time(c.RingAt), AnswerAt: adminapi.Time(c.AnswerAt),
 		Recovered: c.Recovered, Unprotected: c.Unprotected,
 	}
 	for _, l := range c.Legs {
 		m.Legs = append(m.Legs, &lmssv1.Leg{
-			CallId: wireText(l.CallID), User: wireText(string(l.User)), Transport: l.Flow.Transport.Param(),
-			Remote: addressText(l.Flow.Remote), Local: addressText(l.Flow.Local), State: l.State, Held: l.Held,
+			CallId: adminapi.Text(l.CallID), User: adminapi.Text(string(l.User)), Transport: l.Flow.Transport.Param(),
+			Remote: adminapi.Address(l.Flow.Remote), Local: adminapi.Address(l.Flow.Local), State: l.State, Held: l.Held,
 		})
 	}
 	return m

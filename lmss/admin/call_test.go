@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/mss-federation/mss/lmss/cdr"
+	"github.com/mss-federation/mss/pkg/adminapi"
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/siptransport"
 	"github.com/mss-federation/mss/pkg/tracering"
@@ -167,8 +168,8 @@ func TestListRecords(t *testing.T) {
 		"all":   {&lmssv1.ListRecordsRequest{}, 3},
 		"user":  {&lmssv1.ListRecordsRequest{User: "4001"}, 2},
 		"limit": {&lmssv1.ListRecordsRequest{Limit: 1}, 1},
-		"since": {&lmssv1.ListRecordsRequest{Since: timeMessage(s.now.Add(time.Minute))}, 2},
-		"until": {&lmssv1.ListRecordsRequest{Until: timeMessage(s.now.Add(time.Minute))}, 1},
+		"since": {&lmssv1.ListRecordsRequest{Since: adminapi.Time(s.now.Add(time.Minute))}, 2},
+		"until": {&lmssv1.ListRecordsRequest{Until: adminapi.Time(s.now.Add(time.Minute))}, 1},
 	} {
 		stream, err := client.ListRecords(t.Context(), c.req)
 		got := receive(t, stream, err)

@@ -1,13 +1,14 @@
 package admin
 
 import (
-	"cmp"
 	"context"
-	"slices"
+	"maps"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/mss-federation/mss/pkg/adminapi"
+	commonv1 "github.com/mss-federation/mss/proto/mss/common/v1"
 	lmssv1 "github.com/mss-federation/mss/proto/mss/lmss/v1"
 )
 
@@ -40,35 +41,20 @@ func (s *node) GetStatus(ctx context.Context, _ *lmssv1.GetStatusRequest) (*lmss
 	status := o.Status(ctx)
 	m := &lmssv1.Status{
 		Site: string(o.Site), Realm: o.Realm, Version: status.Version, Commit: status.Commit,
-		Started: timeMessage(status.Started), Uptime: durationpb.New(time.Since(status.Started)),
+		Started: adminapi.Time(status.Started), Uptime: durationpb.New(time.Since(status.Started)),
 		Listeners: status.Listeners, Alarms: status.Alarms,
 		Users: uint32(o.Users.Table().Len()), Registrations: uint32(o.Registrar.Count()),
 	}
 	for _, p := range status.Processes {
-		m.Processes = append(m.Processes, &lmssv1.Process{Name: p.Name, Pid: uint32(p.PID)})
+		m.Processes = append(m.Processes, &commonv1.Process{Name: p.Name, Pid: uint32(p.PID)})
 	}
 	live, err := s.server.live(ctx)
 	if err != nil {
 		m.Alarms = append(m.Alarms, err.Error())
 	}
 	m.Calls = uint32(len(live))
-	m.Counters = append(counterMessages(status.Counters), s.traceCounters()...)
-	slices.SortFunc(m.Counters, func(a, b *lmssv1.Counter) int { return cmp.Compare(a.GetName(), b.GetName()) })
+	counters := adminapi.TraceCounters(o.Trace)
+	maps.Copy(counters, status.Counters)
+	m.Counters = adminapi.Counters(counters)
 	return &lmssv1.GetStatusResponse{Status: m}, nil
-}
-
-func counterMessages(counters map[string]uint64) (list []*lmssv1.Counter) {
-	for name, value := range counters {
-		list = append(list, &lmssv1.Counter{Name: name, Value: value})
-	}
-	return list
-}
-
-func (s *node) traceCounters() []*lmssv1.Counter {
-	used, size, dropped := s.server.options.Trace.Usage()
-	return []*lmssv1.Counter{
-		{Name: "trace_bytes", Value: uint64(used)},
-		{Name: "trace_dropped_total", Value: dropped},
-		{Name: "trace_size_bytes", Value: uint64(size)},
-	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mss-federation/mss/lmss/cdr"
 	"github.com/mss-federation/mss/lmss/store"
+	"github.com/mss-federation/mss/pkg/adminapi"
 	lmssv1 "github.com/mss-federation/mss/proto/mss/lmss/v1"
 )
 
@@ -33,17 +34,17 @@ func (s *records) ListRecords(req *lmssv1.ListRecordsRequest, stream grpc.Server
 
 func recordMessage(r *cdr.Record) *lmssv1.Record {
 	m := &lmssv1.Record{
-		Id: string(r.ID), SessionId: wireText(string(r.SessionID)), CallId: wireText(r.CallID),
-		Caller: wireText(r.Caller), Called: wireText(r.Called), Callee: wireText(r.Callee),
+		Id: string(r.ID), SessionId: adminapi.Text(string(r.SessionID)), CallId: adminapi.Text(r.CallID),
+		Caller: adminapi.Text(r.Caller), Called: adminapi.Text(r.Called), Callee: adminapi.Text(r.Callee),
 		Source: r.Source, Destination: r.Destination,
-		SetupAt: timeMessage(r.SetupAt), RingAt: timeMessage(r.RingAt),
-		AnswerAt: timeMessage(r.AnswerAt), EndAt: timeMessage(r.EndAt), Duration: durationpb.New(r.Duration()),
-		Status: uint32(r.Status), End: string(r.Termination.Class), Reason: wireText(r.Termination.Reason),
+		SetupAt: adminapi.Time(r.SetupAt), RingAt: adminapi.Time(r.RingAt),
+		AnswerAt: adminapi.Time(r.AnswerAt), EndAt: adminapi.Time(r.EndAt), Duration: durationpb.New(r.Duration()),
+		Status: uint32(r.Status), End: string(r.Termination.Class), Reason: adminapi.Text(r.Termination.Reason),
 		ReleasedBy: string(r.Termination.By), Recovered: r.Recovered, Unprotected: r.Unprotected,
 		CallerVoice: voiceMessage(r.CallerVoice), CalleeVoice: voiceMessage(r.CalleeVoice),
 	}
 	for _, id := range r.LegCallIDs {
-		m.LegCallIds = append(m.LegCallIds, wireText(id))
+		m.LegCallIds = append(m.LegCallIds, adminapi.Text(id))
 	}
 	return m
 }
@@ -53,5 +54,5 @@ func voiceMessage(v cdr.Voice) *lmssv1.Voice {
 	if v == (cdr.Voice{}) {
 		return nil
 	}
-	return &lmssv1.Voice{Sent: v.Sent, Received: v.Received, Lost: v.Lost, Jitter: durationpb.New(v.Jitter), Codec: wireText(v.Codec)}
+	return &lmssv1.Voice{Sent: v.Sent, Received: v.Received, Lost: v.Lost, Jitter: durationpb.New(v.Jitter), Codec: adminapi.Text(v.Codec)}
 }

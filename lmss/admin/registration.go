@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/mss-federation/mss/lmss/registrar"
+	"github.com/mss-federation/mss/pkg/adminapi"
 	lmssv1 "github.com/mss-federation/mss/proto/mss/lmss/v1"
 )
 
@@ -37,13 +38,13 @@ func (s *registrations) ListRegistrations(req *lmssv1.ListRegistrationsRequest, 
 
 func registrationMessage(b *registrar.Binding) *lmssv1.Registration {
 	m := &lmssv1.Registration{
-		User: string(b.AoR), Contact: wireText(b.RequestURI), Transport: b.Flow.Transport.Param(),
-		Source: addressText(b.Flow.Remote), Local: addressText(b.Flow.Local),
-		Nat: b.NAT, Lost: b.Lost, Instance: wireText(b.Instance), Q: int32(b.Q), UserAgent: wireText(b.UserAgent),
-		Registered: timeMessage(b.Registered), Refreshed: timeMessage(b.Refreshed), Expires: timeMessage(b.Expires),
+		User: string(b.AoR), Contact: adminapi.Text(b.RequestURI), Transport: b.Flow.Transport.Param(),
+		Source: adminapi.Address(b.Flow.Remote), Local: adminapi.Address(b.Flow.Local),
+		Nat: b.NAT, Lost: b.Lost, Instance: adminapi.Text(b.Instance), Q: int32(b.Q), UserAgent: adminapi.Text(b.UserAgent),
+		Registered: adminapi.Time(b.Registered), Refreshed: adminapi.Time(b.Refreshed), Expires: adminapi.Time(b.Expires),
 	}
 	if b.Target != b.Flow {
-		m.Target = addressText(b.Target.Remote)
+		m.Target = adminapi.Address(b.Target.Remote)
 	}
 	return m
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/mss-federation/mss/lmss/registrar"
 	"github.com/mss-federation/mss/lmss/store"
 	"github.com/mss-federation/mss/lmss/user"
+	"github.com/mss-federation/mss/pkg/adminapi"
 	"github.com/mss-federation/mss/pkg/fault"
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/siptransport"
@@ -121,7 +122,7 @@ func newStore(t *testing.T) *store.Store {
 
 func (s *site) serve(t *testing.T) {
 	t.Helper()
-	listener, err := Listen(socketPath(t))
+	listener, err := adminapi.Listen(socketPath(t))
 	if err != nil {
 		t.Fatal(err)
 	}

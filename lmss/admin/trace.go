@@ -3,13 +3,13 @@ package admin
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
 
 	"github.com/mss-federation/mss/lmss/store"
+	"github.com/mss-federation/mss/pkg/adminapi"
 	"github.com/mss-federation/mss/pkg/fault"
 	"github.com/mss-federation/mss/pkg/tracering"
 	lmssv1 "github.com/mss-federation/mss/proto/mss/lmss/v1"
@@ -31,7 +31,7 @@ func (s *calls) TraceCall(req *lmssv1.TraceCallRequest, stream grpc.ServerStream
 	}
 	names := tracering.Names(entries, string(s.server.options.Site))
 	for i := range entries {
-		if err := stream.Send(&lmssv1.TraceCallResponse{Entry: entryMessage(&entries[i], names)}); err != nil {
+		if err := stream.Send(&lmssv1.TraceCallResponse{Entry: adminapi.TraceEntry(&entries[i], names)}); err != nil {
 			return err
 		}
 	}
@@ -90,13 +90,4 @@ func (s *calls) noMessages(op, id string, known bool) error {
 			fmt.Sprintf("the call is known, but its messages have left the trace ring of %d bytes: trace.bytes makes it larger", size))
 	}
 	return fault.New(op, fault.NotFound, id, "no call, Call-ID or Session-ID is known by this; `mssctl call list` and `mssctl cdr list` name them")
-}
-
-func entryMessage(e *tracering.Entry, names func(netip.AddrPort) string) *lmssv1.TraceEntry {
-	return &lmssv1.TraceEntry{
-		At: timeMessage(e.At), Out: e.Out, Transport: e.Flow.Transport.Param(),
-		Local: addressText(e.Flow.Local), Remote: addressText(e.Flow.Remote), FlowId: uint64(e.Flow.ID),
-		CallId: wireText(e.CallID), LocalName: names(e.Flow.Local), RemoteName: names(e.Flow.Remote),
-		Message: e.Message,
-	}
 }

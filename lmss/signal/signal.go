@@ -15,6 +15,7 @@ import (
 
 	"github.com/mss-federation/mss/lmss/admin"
 	"github.com/mss-federation/mss/lmss/config"
+	"github.com/mss-federation/mss/pkg/adminapi"
 	"github.com/mss-federation/mss/pkg/network"
 	"github.com/mss-federation/mss/pkg/siptransport"
 )
@@ -77,7 +78,7 @@ func Run(ctx context.Context, o Options) error {
 
 // run starts what Run is made of, from the inside out, and stops it the other way round.
 func (p *prepared) run(ctx context.Context, s *site, restored *leftovers, o *Options) error {
-	listener, err := admin.Listen(o.Config.Admin.Socket)
+	listener, err := adminapi.Listen(o.Config.Admin.Socket)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@
 package lmssv1
 
 import (
+	v1 "github.com/mss-federation/mss/proto/mss/common/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -485,7 +486,7 @@ func (x *TraceCallRequest) GetId() string {
 
 type TraceCallResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Entry         *TraceEntry            `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	Entry         *v1.TraceEntry         `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -520,130 +521,9 @@ func (*TraceCallResponse) Descriptor() ([]byte, []int) {
 	return file_mss_lmss_v1_call_proto_rawDescGZIP(), []int{7}
 }
 
-func (x *TraceCallResponse) GetEntry() *TraceEntry {
+func (x *TraceCallResponse) GetEntry() *v1.TraceEntry {
 	if x != nil {
 		return x.Entry
-	}
-	return nil
-}
-
-// TraceEntry is one SIP message that this node read or sent.
-type TraceEntry struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	// Sent by this node.
-	Out       bool   `protobuf:"varint,2,opt,name=out,proto3" json:"out,omitempty"`
-	Transport string `protobuf:"bytes,3,opt,name=transport,proto3" json:"transport,omitempty"`
-	Local     string `protobuf:"bytes,4,opt,name=local,proto3" json:"local,omitempty"`
-	Remote    string `protobuf:"bytes,5,opt,name=remote,proto3" json:"remote,omitempty"`
-	// Tells stream connections apart. Zero for UDP.
-	FlowId uint64 `protobuf:"varint,6,opt,name=flow_id,json=flowId,proto3" json:"flow_id,omitempty"`
-	CallId string `protobuf:"bytes,7,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
-	// What the ladder calls this node, and who is at the far end; empty when it is not known.
-	LocalName  string `protobuf:"bytes,8,opt,name=local_name,json=localName,proto3" json:"local_name,omitempty"`
-	RemoteName string `protobuf:"bytes,9,opt,name=remote_name,json=remoteName,proto3" json:"remote_name,omitempty"`
-	// The message without secrets. Not always UTF-8.
-	Message       []byte `protobuf:"bytes,10,opt,name=message,proto3" json:"message,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TraceEntry) Reset() {
-	*x = TraceEntry{}
-	mi := &file_mss_lmss_v1_call_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TraceEntry) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TraceEntry) ProtoMessage() {}
-
-func (x *TraceEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_mss_lmss_v1_call_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TraceEntry.ProtoReflect.Descriptor instead.
-func (*TraceEntry) Descriptor() ([]byte, []int) {
-	return file_mss_lmss_v1_call_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *TraceEntry) GetAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.At
-	}
-	return nil
-}
-
-func (x *TraceEntry) GetOut() bool {
-	if x != nil {
-		return x.Out
-	}
-	return false
-}
-
-func (x *TraceEntry) GetTransport() string {
-	if x != nil {
-		return x.Transport
-	}
-	return ""
-}
-
-func (x *TraceEntry) GetLocal() string {
-	if x != nil {
-		return x.Local
-	}
-	return ""
-}
-
-func (x *TraceEntry) GetRemote() string {
-	if x != nil {
-		return x.Remote
-	}
-	return ""
-}
-
-func (x *TraceEntry) GetFlowId() uint64 {
-	if x != nil {
-		return x.FlowId
-	}
-	return 0
-}
-
-func (x *TraceEntry) GetCallId() string {
-	if x != nil {
-		return x.CallId
-	}
-	return ""
-}
-
-func (x *TraceEntry) GetLocalName() string {
-	if x != nil {
-		return x.LocalName
-	}
-	return ""
-}
-
-func (x *TraceEntry) GetRemoteName() string {
-	if x != nil {
-		return x.RemoteName
-	}
-	return ""
-}
-
-func (x *TraceEntry) GetMessage() []byte {
-	if x != nil {
-		return x.Message
 	}
 	return nil
 }
@@ -652,7 +532,7 @@ var File_mss_lmss_v1_call_proto protoreflect.FileDescriptor
 
 const file_mss_lmss_v1_call_proto_rawDesc = "" +
 	"\n" +
-	"\x16mss/lmss/v1/call.proto\x12\vmss.lmss.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"&\n" +
+	"\x16mss/lmss/v1/call.proto\x12\vmss.lmss.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19mss/common/v1/trace.proto\"&\n" +
 	"\x10ListCallsRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\":\n" +
 	"\x11ListCallsResponse\x12%\n" +
@@ -685,24 +565,9 @@ const file_mss_lmss_v1_call_proto_rawDesc = "" +
 	"\x12HangupCallResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\"\n" +
 	"\x10TraceCallRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"B\n" +
-	"\x11TraceCallResponse\x12-\n" +
-	"\x05entry\x18\x01 \x01(\v2\x17.mss.lmss.v1.TraceEntryR\x05entry\"\xa2\x02\n" +
-	"\n" +
-	"TraceEntry\x12*\n" +
-	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x10\n" +
-	"\x03out\x18\x02 \x01(\bR\x03out\x12\x1c\n" +
-	"\ttransport\x18\x03 \x01(\tR\ttransport\x12\x14\n" +
-	"\x05local\x18\x04 \x01(\tR\x05local\x12\x16\n" +
-	"\x06remote\x18\x05 \x01(\tR\x06remote\x12\x17\n" +
-	"\aflow_id\x18\x06 \x01(\x04R\x06flowId\x12\x17\n" +
-	"\acall_id\x18\a \x01(\tR\x06callId\x12\x1d\n" +
-	"\n" +
-	"local_name\x18\b \x01(\tR\tlocalName\x12\x1f\n" +
-	"\vremote_name\x18\t \x01(\tR\n" +
-	"remoteName\x12\x18\n" +
-	"\amessage\x18\n" +
-	" \x01(\fR\amessage2\xf2\x01\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"D\n" +
+	"\x11TraceCallResponse\x12/\n" +
+	"\x05entry\x18\x01 \x01(\v2\x19.mss.common.v1.TraceEntryR\x05entry2\xf2\x01\n" +
 	"\x05Calls\x12L\n" +
 	"\tListCalls\x12\x1d.mss.lmss.v1.ListCallsRequest\x1a\x1e.mss.lmss.v1.ListCallsResponse0\x01\x12M\n" +
 	"\n" +
@@ -721,7 +586,7 @@ func file_mss_lmss_v1_call_proto_rawDescGZIP() []byte {
 	return file_mss_lmss_v1_call_proto_rawDescData
 }
 
-var file_mss_lmss_v1_call_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_mss_lmss_v1_call_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_mss_lmss_v1_call_proto_goTypes = []any{
 	(*ListCallsRequest)(nil),      // 0: mss.lmss.v1.ListCallsRequest
 	(*ListCallsResponse)(nil),     // 1: mss.lmss.v1.ListCallsResponse
@@ -731,28 +596,27 @@ var file_mss_lmss_v1_call_proto_goTypes = []any{
 	(*HangupCallResponse)(nil),    // 5: mss.lmss.v1.HangupCallResponse
 	(*TraceCallRequest)(nil),      // 6: mss.lmss.v1.TraceCallRequest
 	(*TraceCallResponse)(nil),     // 7: mss.lmss.v1.TraceCallResponse
-	(*TraceEntry)(nil),            // 8: mss.lmss.v1.TraceEntry
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
+	(*v1.TraceEntry)(nil),         // 9: mss.common.v1.TraceEntry
 }
 var file_mss_lmss_v1_call_proto_depIdxs = []int32{
-	2,  // 0: mss.lmss.v1.ListCallsResponse.call:type_name -> mss.lmss.v1.Call
-	9,  // 1: mss.lmss.v1.Call.setup_at:type_name -> google.protobuf.Timestamp
-	9,  // 2: mss.lmss.v1.Call.ring_at:type_name -> google.protobuf.Timestamp
-	9,  // 3: mss.lmss.v1.Call.answer_at:type_name -> google.protobuf.Timestamp
-	3,  // 4: mss.lmss.v1.Call.legs:type_name -> mss.lmss.v1.Leg
-	8,  // 5: mss.lmss.v1.TraceCallResponse.entry:type_name -> mss.lmss.v1.TraceEntry
-	9,  // 6: mss.lmss.v1.TraceEntry.at:type_name -> google.protobuf.Timestamp
-	0,  // 7: mss.lmss.v1.Calls.ListCalls:input_type -> mss.lmss.v1.ListCallsRequest
-	4,  // 8: mss.lmss.v1.Calls.HangupCall:input_type -> mss.lmss.v1.HangupCallRequest
-	6,  // 9: mss.lmss.v1.Calls.TraceCall:input_type -> mss.lmss.v1.TraceCallRequest
-	1,  // 10: mss.lmss.v1.Calls.ListCalls:output_type -> mss.lmss.v1.ListCallsResponse
-	5,  // 11: mss.lmss.v1.Calls.HangupCall:output_type -> mss.lmss.v1.HangupCallResponse
-	7,  // 12: mss.lmss.v1.Calls.TraceCall:output_type -> mss.lmss.v1.TraceCallResponse
-	10, // [10:13] is the sub-list for method output_type
-	7,  // [7:10] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	2, // 0: mss.lmss.v1.ListCallsResponse.call:type_name -> mss.lmss.v1.Call
+	8, // 1: mss.lmss.v1.Call.setup_at:type_name -> google.protobuf.Timestamp
+	8, // 2: mss.lmss.v1.Call.ring_at:type_name -> google.protobuf.Timestamp
+	8, // 3: mss.lmss.v1.Call.answer_at:type_name -> google.protobuf.Timestamp
+	3, // 4: mss.lmss.v1.Call.legs:type_name -> mss.lmss.v1.Leg
+	9, // 5: mss.lmss.v1.TraceCallResponse.entry:type_name -> mss.common.v1.TraceEntry
+	0, // 6: mss.lmss.v1.Calls.ListCalls:input_type -> mss.lmss.v1.ListCallsRequest
+	4, // 7: mss.lmss.v1.Calls.HangupCall:input_type -> mss.lmss.v1.HangupCallRequest
+	6, // 8: mss.lmss.v1.Calls.TraceCall:input_type -> mss.lmss.v1.TraceCallRequest
+	1, // 9: mss.lmss.v1.Calls.ListCalls:output_type -> mss.lmss.v1.ListCallsResponse
+	5, // 10: mss.lmss.v1.Calls.HangupCall:output_type -> mss.lmss.v1.HangupCallResponse
+	7, // 11: mss.lmss.v1.Calls.TraceCall:output_type -> mss.lmss.v1.TraceCallResponse
+	9, // [9:12] is the sub-list for method output_type
+	6, // [6:9] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_mss_lmss_v1_call_proto_init() }
@@ -766,7 +630,7 @@ func file_mss_lmss_v1_call_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mss_lmss_v1_call_proto_rawDesc), len(file_mss_lmss_v1_call_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -7,6 +7,7 @@
 package lmssv1
 
 import (
+	v1 "github.com/mss-federation/mss/proto/mss/common/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
@@ -114,14 +115,14 @@ type Status struct {
 	// When this signalling process started.
 	Started   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=started,proto3" json:"started,omitempty"`
 	Uptime    *durationpb.Duration   `protobuf:"bytes,6,opt,name=uptime,proto3" json:"uptime,omitempty"`
-	Processes []*Process             `protobuf:"bytes,7,rep,name=processes,proto3" json:"processes,omitempty"`
+	Processes []*v1.Process          `protobuf:"bytes,7,rep,name=processes,proto3" json:"processes,omitempty"`
 	// Addresses on which phones are served: "udp 192.0.2.1:5060".
 	Listeners     []string `protobuf:"bytes,8,rep,name=listeners,proto3" json:"listeners,omitempty"`
 	Users         uint32   `protobuf:"varint,9,opt,name=users,proto3" json:"users,omitempty"`
 	Registrations uint32   `protobuf:"varint,10,opt,name=registrations,proto3" json:"registrations,omitempty"`
 	Calls         uint32   `protobuf:"varint,11,opt,name=calls,proto3" json:"calls,omitempty"`
 	// Anything else that is counted since the start, by its stable name, ordered by name.
-	Counters []*Counter `protobuf:"bytes,12,rep,name=counters,proto3" json:"counters,omitempty"`
+	Counters []*v1.Counter `protobuf:"bytes,12,rep,name=counters,proto3" json:"counters,omitempty"`
 	// What is wrong right now, in sentences that say what to do. Empty: nothing.
 	Alarms        []string `protobuf:"bytes,13,rep,name=alarms,proto3" json:"alarms,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -200,7 +201,7 @@ func (x *Status) GetUptime() *durationpb.Duration {
 	return nil
 }
 
-func (x *Status) GetProcesses() []*Process {
+func (x *Status) GetProcesses() []*v1.Process {
 	if x != nil {
 		return x.Processes
 	}
@@ -235,7 +236,7 @@ func (x *Status) GetCalls() uint32 {
 	return 0
 }
 
-func (x *Status) GetCounters() []*Counter {
+func (x *Status) GetCounters() []*v1.Counter {
 	if x != nil {
 		return x.Counters
 	}
@@ -249,142 +250,29 @@ func (x *Status) GetAlarms() []string {
 	return nil
 }
 
-// Process is one of the node's processes.
-type Process struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// supervisor, signal or media.
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Zero: not running.
-	Pid           uint32 `protobuf:"varint,2,opt,name=pid,proto3" json:"pid,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Process) Reset() {
-	*x = Process{}
-	mi := &file_mss_lmss_v1_node_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Process) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Process) ProtoMessage() {}
-
-func (x *Process) ProtoReflect() protoreflect.Message {
-	mi := &file_mss_lmss_v1_node_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Process.ProtoReflect.Descriptor instead.
-func (*Process) Descriptor() ([]byte, []int) {
-	return file_mss_lmss_v1_node_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *Process) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *Process) GetPid() uint32 {
-	if x != nil {
-		return x.Pid
-	}
-	return 0
-}
-
-type Counter struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Value         uint64                 `protobuf:"varint,2,opt,name=value,proto3" json:"value,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Counter) Reset() {
-	*x = Counter{}
-	mi := &file_mss_lmss_v1_node_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Counter) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Counter) ProtoMessage() {}
-
-func (x *Counter) ProtoReflect() protoreflect.Message {
-	mi := &file_mss_lmss_v1_node_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Counter.ProtoReflect.Descriptor instead.
-func (*Counter) Descriptor() ([]byte, []int) {
-	return file_mss_lmss_v1_node_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *Counter) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *Counter) GetValue() uint64 {
-	if x != nil {
-		return x.Value
-	}
-	return 0
-}
-
 var File_mss_lmss_v1_node_proto protoreflect.FileDescriptor
 
 const file_mss_lmss_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x16mss/lmss/v1/node.proto\x12\vmss.lmss.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n" +
+	"\x16mss/lmss/v1/node.proto\x12\vmss.lmss.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1amss/common/v1/status.proto\"\x12\n" +
 	"\x10GetStatusRequest\"@\n" +
 	"\x11GetStatusResponse\x12+\n" +
-	"\x06status\x18\x01 \x01(\v2\x13.mss.lmss.v1.StatusR\x06status\"\xbb\x03\n" +
+	"\x06status\x18\x01 \x01(\v2\x13.mss.lmss.v1.StatusR\x06status\"\xbf\x03\n" +
 	"\x06Status\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x14\n" +
 	"\x05realm\x18\x02 \x01(\tR\x05realm\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\tR\aversion\x12\x16\n" +
 	"\x06commit\x18\x04 \x01(\tR\x06commit\x124\n" +
 	"\astarted\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x121\n" +
-	"\x06uptime\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x06uptime\x122\n" +
-	"\tprocesses\x18\a \x03(\v2\x14.mss.lmss.v1.ProcessR\tprocesses\x12\x1c\n" +
+	"\x06uptime\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x06uptime\x124\n" +
+	"\tprocesses\x18\a \x03(\v2\x16.mss.common.v1.ProcessR\tprocesses\x12\x1c\n" +
 	"\tlisteners\x18\b \x03(\tR\tlisteners\x12\x14\n" +
 	"\x05users\x18\t \x01(\rR\x05users\x12$\n" +
 	"\rregistrations\x18\n" +
 	" \x01(\rR\rregistrations\x12\x14\n" +
-	"\x05calls\x18\v \x01(\rR\x05calls\x120\n" +
-	"\bcounters\x18\f \x03(\v2\x14.mss.lmss.v1.CounterR\bcounters\x12\x16\n" +
-	"\x06alarms\x18\r \x03(\tR\x06alarms\"/\n" +
-	"\aProcess\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
-	"\x03pid\x18\x02 \x01(\rR\x03pid\"3\n" +
-	"\aCounter\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value2R\n" +
+	"\x05calls\x18\v \x01(\rR\x05calls\x122\n" +
+	"\bcounters\x18\f \x03(\v2\x16.mss.common.v1.CounterR\bcounters\x12\x16\n" +
+	"\x06alarms\x18\r \x03(\tR\x06alarms2R\n" +
 	"\x04Node\x12J\n" +
 	"\tGetStatus\x12\x1d.mss.lmss.v1.GetStatusRequest\x1a\x1e.mss.lmss.v1.GetStatusResponseB8Z6github.com/mss-federation/mss/proto/mss/lmss/v1;lmssv1b\x06proto3"
 
@@ -400,22 +288,22 @@ func file_mss_lmss_v1_node_proto_rawDescGZIP() []byte {
 	return file_mss_lmss_v1_node_proto_rawDescData
 }
 
-var file_mss_lmss_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_mss_lmss_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_mss_lmss_v1_node_proto_goTypes = []any{
 	(*GetStatusRequest)(nil),      // 0: mss.lmss.v1.GetStatusRequest
 	(*GetStatusResponse)(nil),     // 1: mss.lmss.v1.GetStatusResponse
 	(*Status)(nil),                // 2: mss.lmss.v1.Status
-	(*Process)(nil),               // 3: mss.lmss.v1.Process
-	(*Counter)(nil),               // 4: mss.lmss.v1.Counter
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 4: google.protobuf.Duration
+	(*v1.Process)(nil),            // 5: mss.common.v1.Process
+	(*v1.Counter)(nil),            // 6: mss.common.v1.Counter
 }
 var file_mss_lmss_v1_node_proto_depIdxs = []int32{
 	2, // 0: mss.lmss.v1.GetStatusResponse.status:type_name -> mss.lmss.v1.Status
-	5, // 1: mss.lmss.v1.Status.started:type_name -> google.protobuf.Timestamp
-	6, // 2: mss.lmss.v1.Status.uptime:type_name -> google.protobuf.Duration
-	3, // 3: mss.lmss.v1.Status.processes:type_name -> mss.lmss.v1.Process
-	4, // 4: mss.lmss.v1.Status.counters:type_name -> mss.lmss.v1.Counter
+	3, // 1: mss.lmss.v1.Status.started:type_name -> google.protobuf.Timestamp
+	4, // 2: mss.lmss.v1.Status.uptime:type_name -> google.protobuf.Duration
+	5, // 3: mss.lmss.v1.Status.processes:type_name -> mss.common.v1.Process
+	6, // 4: mss.lmss.v1.Status.counters:type_name -> mss.common.v1.Counter
 	0, // 5: mss.lmss.v1.Node.GetStatus:input_type -> mss.lmss.v1.GetStatusRequest
 	1, // 6: mss.lmss.v1.Node.GetStatus:output_type -> mss.lmss.v1.GetStatusResponse
 	6, // [6:7] is the sub-list for method output_type
@@ -436,7 +324,7 @@ func file_mss_lmss_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mss_lmss_v1_node_proto_rawDesc), len(file_mss_lmss_v1_node_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,4 +1,4 @@
-package admin
+package adminapi
 
 import (
 	"context"
@@ -14,22 +14,32 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"github.com/mss-federation/mss/pkg/fault"
+	"github.com/mss-federation/mss/pkg/identity"
 )
 
-// Caller is the process at the other end of the socket, as the kernel saw it when it connected.
+// Caller is who makes a request: the process at the other end of the socket, as the kernel saw it when it
+// connected, or the node that its certificate names.
 type Caller struct {
 	credentials.CommonAuthInfo
+	// Node is the holder of the certificate; zero on the socket.
+	Node     identity.Node
 	UID, PID int
 }
 
-// AuthType names the way in which the caller is known.
+// AuthType names the way in which a caller on the socket is known.
 func (Caller) AuthType() string { return "unix-peer" }
 
-// allowed says whether the caller may use the API at all: the server's own user and root.
-func (c Caller) allowed() bool { return c.UID == 0 || c.UID == os.Geteuid() }
+// Remote says whether the caller came over the network.
+func (c Caller) Remote() bool { return c.Node != identity.Node{} }
 
-// String is the caller as audit records name it: "root (uid 0, pid 4711)".
+// local says whether the caller may use the socket at all: the server's own user and root.
+func (c Caller) local() bool { return c.UID == 0 || c.UID == os.Geteuid() }
+
+// String is the caller as audit records name it: "root (uid 0, pid 4711)", or the URI of its certificate.
 func (c Caller) String() string {
+	if c.Remote() {
+		return c.Node.URI()
+	}
 	name := "unknown"
 	if u, err := user.LookupId(strconv.Itoa(c.UID)); err == nil {
 		name = u.Username
@@ -37,21 +47,31 @@ func (c Caller) String() string {
 	return fmt.Sprintf("%s (uid %d, pid %d)", name, c.UID, c.PID)
 }
 
-// callerOf is who makes this request.
-func callerOf(ctx context.Context) (Caller, error) {
-	if p, ok := peer.FromContext(ctx); ok {
-		if c, ok := p.AuthInfo.(Caller); ok {
-			return c, nil
-		}
+// CallerOf is who makes this request.
+func CallerOf(ctx context.Context) (Caller, error) {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return Caller{}, unknownCaller()
 	}
-	return Caller{}, fault.New("identify the caller", fault.Unauthenticated, "", "the connection carries no peer credentials")
+	switch info := p.AuthInfo.(type) {
+	case Caller:
+		return info, nil
+	case credentials.TLSInfo:
+		node, err := identity.PeerNode(info.State)
+		return Caller{CommonAuthInfo: info.CommonAuthInfo, Node: node}, err
+	}
+	return Caller{}, unknownCaller()
+}
+
+func unknownCaller() error {
+	return fault.New("identify the caller", fault.Unauthenticated, "", "the connection carries no peer credentials")
 }
 
 // peerCredentials reads SO_PEERCRED. Nothing is said on the wire, so that any client with insecure
 // credentials fits; who may do what is for the interceptors, whose refusal can say why.
 type peerCredentials struct{}
 
-var errNoUnixSocket = errors.New("admin: not a Unix socket")
+var errNoUnixSocket = errors.New("adminapi: not a Unix socket")
 
 // ServerHandshake asks the kernel who connected.
 func (peerCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
