@@ -154,9 +154,13 @@ func leafTemplate(node Node, now, limit time.Time) *x509.Certificate {
 		DNSNames:              []string{node.DNSName()},
 		URIs:                  []*url.URL{node.url()},
 	}
-	if node.Role == Operator { // a person serves nobody
+	switch node.Role {
+	case Operator: // a person serves nobody
 		t.NotAfter = now.Add(OperatorLifetime)
 		t.ExtKeyUsage = t.ExtKeyUsage[:1]
+	case Hub:
+		t.DNSNames = append(t.DNSNames, DirectoryName(node.Domain))
+	default:
 	}
 	if t.NotAfter.After(limit) {
 		t.NotAfter = limit

@@ -3,12 +3,13 @@ package identity
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"slices"
 
 	"github.com/mss-federation/mss/pkg/fault"
 )
 
-// CertificateNode reads the identity in a leaf: exactly one URI, the DNS name that belongs to it, and no
-// authority. It does not verify the certificate.
+// CertificateNode reads the identity in a leaf: exactly one URI, the DNS names that belong to it, and
+// no authority. It does not verify the certificate.
 func CertificateNode(leaf *x509.Certificate) (Node, error) {
 	const op = "read certificate"
 	subject := leaf.Subject.CommonName
@@ -22,8 +23,12 @@ func CertificateNode(leaf *x509.Certificate) (Node, error) {
 	if err != nil {
 		return Node{}, &fault.Error{Op: op, Kind: fault.Denied, Subject: subject, Err: err}
 	}
-	if len(leaf.DNSNames) != 1 || leaf.DNSNames[0] != node.DNSName() {
-		return Node{}, fault.New(op, fault.Denied, node.URI(), "its DNS name is not the one of this identity")
+	names := []string{node.DNSName()}
+	if node.Role == Hub {
+		names = append(names, DirectoryName(node.Domain))
+	}
+	if !slices.Equal(leaf.DNSNames, names) {
+		return Node{}, fault.New(op, fault.Denied, node.URI(), "its DNS names are not those of this identity")
 	}
 	return node, nil
 }

@@ -53,6 +53,10 @@ func (n Node) DNSName() string {
 	return n.ID + "." + string(n.Role) + "." + internalDomain(n.Domain)
 }
 
+// DirectoryName is a second DNS name of every hub, and of nobody else. The members of the directory expect it
+// of each other: etcd can expect one name only, whichever member it dials.
+func DirectoryName(domain string) string { return "directory." + internalDomain(domain) }
+
 func internalDomain(domain string) string { return domain + "." + suffix }
 
 // NodeID is the identity within its domain: "hub/a".

@@ -79,3 +79,17 @@ func expectNode(trust *Trust, state tls.ConnectionState, expect Node) error {
 	}
 	return nil
 }
+
+// DirectoryTLS is for a hub that wants to reach any member of the domain's directory.
+func DirectoryTLS(source *Source, trust *Trust) *tls.Config {
+	c := ClientTLS(source, trust, Node{})
+	c.ServerName = DirectoryName(trust.Domain())
+	c.VerifyConnection = func(state tls.ConnectionState) error {
+		node, err := trust.Check(state)
+		if err == nil && node.Role != Hub {
+			err = fault.New("connect to directory", fault.Denied, node.URI(), "it is not a hub")
+		}
+		return err
+	}
+	return c
+}

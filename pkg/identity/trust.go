@@ -153,3 +153,9 @@ func (l RevocationList) Revoked(certificate *x509.Certificate) string {
 	}
 	return ""
 }
+
+// Without is the list with no entry for a node.
+func (l RevocationList) Without(node Node) RevocationList {
+	uri := node.URI()
+	return slices.DeleteFunc(slices.Clone(l), func(r Revocation) bool { return r.Node == uri })
+}
