@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -33,7 +34,7 @@ func TestDefaultsFollowOtherKeys(t *testing.T) {
 	if c.Realm != "london.example.org" || c.Media.Socket != "/srv/mss/media.sock" || c.Admin.Socket != "/srv/mss/admin.sock" {
 		t.Errorf("%+v", c)
 	}
-	if got, want := list(c.Media.Addresses), "192.0.2.1, 192.0.2.2, 2001:db8::1"; got != want {
+	if got, want := fmt.Sprint(c.Media.Addresses), "[192.0.2.1 192.0.2.2 2001:db8::1]"; got != want {
 		t.Errorf("media addresses %s, want %s", got, want)
 	}
 	if !c.Media.Anchor.On() || !c.Store.Enabled.On() {

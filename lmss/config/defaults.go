@@ -14,57 +14,50 @@ import (
 // are here so that mssctl and the sample can show them.
 func (c *Config) EnsureDefaults() {
 	if c.Site != "" && c.Domain != "" {
-		fill(&c.Realm, string(c.Site)+"."+c.Domain)
+		configfile.Fill(&c.Realm, string(c.Site)+"."+c.Domain)
 	}
-	fill(&c.StateDir, "/var/lib/lmss")
-	fill(&c.StopTimeout, 10*time.Second)
+	configfile.Fill(&c.StateDir, "/var/lib/lmss")
+	configfile.Fill(&c.StopTimeout, 10*time.Second)
 	c.Media.ensureDefaults(c.StateDir, c.Listen)
 	c.Store.Enabled = c.Store.Enabled.Or(configfile.On)
-	fill(&c.Store.Reserve, 32<<20)
-	fill(&c.Store.AnswerWait, 250*time.Millisecond)
-	fill(&c.Digest.Algorithm, "md5")
-	fill(&c.Digest.NonceLife, 5*time.Minute)
+	configfile.Fill(&c.Store.Reserve, 32<<20)
+	configfile.Fill(&c.Store.AnswerWait, 250*time.Millisecond)
+	configfile.Fill(&c.Digest.Algorithm, "md5")
+	configfile.Fill(&c.Digest.NonceLife, 5*time.Minute)
 	c.Registrar.ensureDefaults()
 	c.Timers.ensureDefaults()
-	fill(&c.Admin.Socket, filepath.Join(c.StateDir, "admin.sock"))
-	fill(&c.Trace.Bytes, 8<<20)
-	fill(&c.Log.Level, "info")
-	fill(&c.Log.Format, "text")
+	configfile.Fill(&c.Admin.Socket, filepath.Join(c.StateDir, "admin.sock"))
+	configfile.Fill(&c.Trace.Bytes, 8<<20)
+	configfile.Fill(&c.Log.Level, "info")
+	configfile.Fill(&c.Log.Format, "text")
 }
 
 func (m *Media) ensureDefaults(stateDir string, listen Listen) {
 	m.Anchor = m.Anchor.Or(configfile.On)
-	fill(&m.Ports, configfile.PortRange{Low: 16384, High: 32766})
-	fill(&m.Timeout, 5*time.Minute)
-	fill(&m.Socket, filepath.Join(stateDir, "media.sock"))
+	configfile.Fill(&m.Ports, configfile.PortRange{Low: 16384, High: 32766})
+	configfile.Fill(&m.Timeout, 5*time.Minute)
+	configfile.Fill(&m.Socket, filepath.Join(stateDir, "media.sock"))
 	if len(m.Addresses) == 0 {
 		m.Addresses = listen.addresses()
 	}
 }
 
 func (r *Registrar) ensureDefaults() {
-	fill(&r.MinExpires, time.Minute)
-	fill(&r.DefaultExpires, time.Hour)
-	fill(&r.MaxExpires, 2*time.Hour)
-	fill(&r.Bindings, 3)
-	fill(&r.TotalBindings, 100_000)
-	fill(&r.NATPing, 25*time.Second)
+	configfile.Fill(&r.MinExpires, time.Minute)
+	configfile.Fill(&r.DefaultExpires, time.Hour)
+	configfile.Fill(&r.MaxExpires, 2*time.Hour)
+	configfile.Fill(&r.Bindings, 3)
+	configfile.Fill(&r.TotalBindings, 100_000)
+	configfile.Fill(&r.NATPing, 25*time.Second)
 }
 
 func (t *Timers) ensureDefaults() {
-	fill(&t.T1, 500*time.Millisecond)
-	fill(&t.T2, 4*time.Second)
-	fill(&t.T4, 5*time.Second)
-	fill(&t.C, 3*time.Minute)
-	fill(&t.NextGroup, 20*time.Second)
-	fill(&t.NoAnswer, 2*time.Minute)
-}
-
-func fill[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
+	configfile.Fill(&t.T1, 500*time.Millisecond)
+	configfile.Fill(&t.T2, 4*time.Second)
+	configfile.Fill(&t.T4, 5*time.Second)
+	configfile.Fill(&t.C, 3*time.Minute)
+	configfile.Fill(&t.NextGroup, 20*time.Second)
+	configfile.Fill(&t.NoAnswer, 2*time.Minute)
 }
 
 // addresses are the local ones, each once, in the order of the file.

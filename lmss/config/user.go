@@ -62,7 +62,7 @@ func (t *Target) UnmarshalText(text []byte) error {
 	}
 	addr, err := netip.ParseAddrPort(address)
 	kind := map[string]siptransport.Transport{"udp": siptransport.UDP, "tcp": siptransport.TCP}[transport]
-	if err != nil || kind == 0 || addr.Port() == 0 || !isUnicast(addr.Addr()) {
+	if err != nil || kind == 0 || addr.Port() == 0 || !configfile.IsUnicast(addr.Addr()) {
 		return fmt.Errorf("%q: an address with a port, such as 192.0.2.7:5060 or tcp 192.0.2.7:5060, is wanted here", text)
 	}
 	*t = Target{Transport: kind, Address: addr}
