@@ -11,12 +11,13 @@ func (s Span) Present() bool { return s.To > s.From }
 
 // The header fields that others ask a [Line] for.
 const (
-	FieldOther       = fieldOther
-	FieldVia         = fieldVia
-	FieldFrom        = fieldFrom
-	FieldMaxForwards = fieldMaxForwards
-	FieldRoute       = fieldRoute
-	FieldRecordRoute = fieldRecordRoute
+	FieldOther         = fieldOther
+	FieldVia           = fieldVia
+	FieldFrom          = fieldFrom
+	FieldMaxForwards   = fieldMaxForwards
+	FieldContentLength = fieldContentLength
+	FieldRoute         = fieldRoute
+	FieldRecordRoute   = fieldRecordRoute
 )
 
 // Line is one header line with its folds.

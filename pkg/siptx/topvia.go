@@ -16,10 +16,10 @@ type sentBy struct {
 	rport bool   // RFC 3581
 }
 
-// AppendVia appends the value of the request's first Via line with received and rport filled in, as a proxy
-// passes it on.
-func (r *Request) AppendVia(dst []byte) []byte {
-	return appendTopVia(dst, r.Head.Vias[0].Of(r.Raw), r.Flow.Remote)
+// AppendVia appends the value of a request's first Via line with received and rport filled in, as a proxy
+// passes it on. flow is where the request came from.
+func AppendVia(dst, value []byte, flow siptransport.Flow) []byte {
+	return appendTopVia(dst, value, flow.Remote)
 }
 
 // appendTopVia appends a Via header's value with received and rport of its first element filled in

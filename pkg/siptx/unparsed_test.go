@@ -14,7 +14,7 @@ func TestUnparsed(t *testing.T) {
 			if req.Request != nil || req.Head.Method == "" || req.Flow != udpFlow() {
 				t.Errorf("%+v", req)
 			}
-			via = string(req.AppendVia(nil))
+			via = string(AppendVia(nil, req.Head.Vias[0].Of(req.Raw), req.Flow))
 			if req.Head.CSeq == 2 {
 				panic("request")
 			}
