@@ -100,6 +100,12 @@ func (b *Book) View() View { return b.current.Load() }
 // Revision is that of the newest change.
 func (p *page) Revision() uint64 { return p.revision }
 
+// Resumable says whether the changes after version are here. A book offers all to everyone.
+func (p *page) Resumable(version uint64) bool {
+	_, _, ok := p.Changes(version, 1)
+	return ok
+}
+
 // Changes are those after since.
 func (p *page) Changes(since uint64, limit int) ([]Change, uint64, bool) {
 	behind := p.revision - since

@@ -41,11 +41,10 @@ func (r *outRefresh) concerns(n federation.NLRI) bool {
 func (s *Session) begin(view View, resume *exchangev1.Resume) bool {
 	s.out.sent = view.Revision()
 	s.out.target = s.out.sent
-	if resume.GetPeerEpoch() == s.config.Epoch && resume.GetLastVersion() <= view.Revision() && resume.GetLastVersion() > 0 {
-		if _, _, ok := view.Changes(resume.GetLastVersion(), 1); ok {
-			s.out.sent = resume.GetLastVersion()
-			return true
-		}
+	last := resume.GetLastVersion()
+	if last > 0 && last <= view.Revision() && resume.GetPeerEpoch() == s.config.Epoch && view.Resumable(last) {
+		s.out.sent = last
+		return true
 	}
 	s.out.refresh = []outRefresh{{}}
 	return false

@@ -103,7 +103,8 @@ func step(from, to *end, now time.Time) bool {
 }
 
 func (p *pair) settle() {
-	for step(p.a, p.b, p.now) || step(p.b, p.a, p.now) {
+	for moved := true; moved; {
+		moved = step(p.a, p.b, p.now) || step(p.b, p.a, p.now)
 	}
 }
 

@@ -16,9 +16,11 @@ type Source interface {
 type View interface {
 	// Revision is that of the newest change in the view.
 	Revision() uint64
+	// Resumable says whether a neighbour that has everything up to a version may go on from there: all
+	// changes after it are known, and export policy towards it is the same as then.
+	Resumable(version uint64) bool
 	// Changes are those after since, in order, at most limit of them; through is the revision up to which
-	// nothing else changed for this neighbour. False: they are no longer known, or export policy towards
-	// this neighbour has changed since.
+	// nothing else changed for this neighbour. False: they are no longer known.
 	Changes(since uint64, limit int) (changes []Change, through uint64, ok bool)
 	// Keys are the NLRIs that follow after in a fixed order; all, for zero.
 	Keys(after federation.NLRI) iter.Seq[federation.NLRI]

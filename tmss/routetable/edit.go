@@ -137,8 +137,8 @@ func (e *edit) put(old, entry *Entry, key string, cause federation.Cause, quiet 
 	if old != nil {
 		before = old.Paths
 	}
-	if less, differs := compareOffers(old, entry); differs && !quiet {
-		entry.Revision = e.reveal(entry.NLRI, cause, less)
+	if !quiet && differ(old, entry) {
+		entry.Revision = e.reveal(entry.NLRI, cause, old)
 	}
 	e.forgetLost(entry.id, before, entry.Paths)
 	e.next.paths += len(entry.Paths) - len(before)
@@ -157,7 +157,7 @@ func (e *edit) drop(old *Entry, key string, cause federation.Cause) {
 		return
 	}
 	if old.Usable > 0 {
-		e.reveal(old.NLRI, cause, true)
+		e.reveal(old.NLRI, cause, old)
 	}
 	e.forgetLost(old.id, old.Paths, nil)
 	e.next.paths -= len(old.Paths)
@@ -172,21 +172,21 @@ func (e *edit) drop(old *Entry, key string, cause federation.Cause) {
 
 // reveal gives a change its revision and keeps it for neighbours. Where nothing else was at the root, this
 // node was.
-func (e *edit) reveal(nlri federation.NLRI, cause federation.Cause, less bool) uint64 {
+func (e *edit) reveal(nlri federation.NLRI, cause federation.Cause, before *Entry) uint64 {
 	e.next.revision++
 	if cause.Node == "" {
 		cause = federation.Cause{Node: e.t.options.Self, Epoch: e.t.options.Epoch, Revision: e.next.revision}
 	}
-	e.t.mu.ring.add(Changed{Revision: e.next.revision, NLRI: nlri, Cause: cause, Less: less})
+	e.t.mu.ring.add(Changed{Revision: e.next.revision, NLRI: nlri, Cause: cause, Before: before})
 	return e.next.revision
 }
 
-// compareOffers says whether neighbours would see a difference, and whether something they may use goes.
-func compareOffers(old, entry *Entry) (less, differs bool) {
+// differ says whether neighbours would see a difference.
+func differ(old, entry *Entry) bool {
 	if old == nil {
-		return false, entry.Usable > 0
+		return entry.Usable > 0
 	}
-	return entry.Usable < old.Usable, !sameOffer(old, entry)
+	return !sameOffer(old, entry)
 }
 
 // sameOffer compares the usable paths and their order, but for staleness, and for epochs and revisions,

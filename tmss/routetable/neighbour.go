@@ -151,7 +151,7 @@ func (e *edit) publishRanks(entry *Entry) {
 		return
 	}
 	c := *entry
-	c.Revision = e.reveal(c.NLRI, federation.Cause{}, true)
+	c.Revision = e.reveal(c.NLRI, federation.Cause{}, entry)
 	e.t.mu.keys[c.id] = &c
 	key := treeKey(c.NLRI.Family, c.NLRI.Key)
 	e.next.roots[c.NLRI.Family] = e.next.roots[c.NLRI.Family].set(e.batch, key, &c)

@@ -7,7 +7,7 @@ type Changed struct {
 	Revision uint64
 	NLRI     federation.NLRI
 	Cause    federation.Cause // what was at the root; this node itself where it acted on its own
-	Less     bool             // something can no longer be used: tell it at once
+	Before   *Entry           // what was there; nil when nothing was
 }
 
 // ring holds the newest changes; the change with revision r is at r modulo size.
@@ -39,6 +39,13 @@ func (t *Table) Changes(since, until uint64, buf []Changed) ([]Changed, bool) {
 		buf = append(buf, r.changes[(rev-1)%uint64(r.size)])
 	}
 	return buf, true
+}
+
+// Holds says whether Changes can be asked for what came after a revision.
+func (t *Table) Holds(since uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mu.ring.holds(since)
 }
 
 // holds says whether all changes after since are here.
