@@ -156,7 +156,7 @@ func (r *reinvite) refused(status int, reason string, fields []field) {
 	from.media.wish = r.before
 	status, reason = beyond(status, reason)
 	from.respond(from.invite, status, reason, fields, nil)
-	from.invite, from.asking = nil, nil
+	from.invite, from.asking, from.inviteSeq = nil, nil, 0 // a copy of it is asked again
 }
 
 // cancelReinvite takes a CANCEL of a re-INVITE of the leg's peer. The other end decides what comes of it: its

@@ -2,6 +2,7 @@ package signal
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,6 +77,10 @@ func (p *phone) command(verb string, args []string, line string) {
 		p.seq++
 		p.send(p.write("UPDATE", p.target, p.seq, "", "", ""))
 	case "repeat":
+		p.send(p.sent)
+	case "copy": // the last INVITE through another connection: a transaction of its own
+		p.branch++
+		p.sent = regexp.MustCompile(`branch=[^;]*`).ReplaceAllString(p.sent, fmt.Sprintf("branch=z9hG4bK%s%d", p.name, p.branch))
 		p.send(p.sent)
 	case "deaf":
 		p.deaf = true
