@@ -21,11 +21,11 @@ func runMedia(ctx context.Context, c *child) error {
 	defer beating.Wait()
 	defer stop()
 	return media.Serve(ctx, media.Options{
-		Socket:   c.config.Media.Socket,
-		PortLow:  int(c.config.Media.Ports.Low),
-		PortHigh: int(c.config.Media.Ports.High),
+		Socket:   c.Config.Media.Socket,
+		PortLow:  int(c.Config.Media.Ports.Low),
+		PortHigh: int(c.Config.Media.Ports.High),
 		Pulse:    &pulse,
 		Ready:    c.Ready,
-		Logger:   c.logger,
+		Logger:   c.Logger,
 	})
 }

@@ -8,20 +8,15 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mss-federation/mss/cmd/internal/daemon"
 	"github.com/mss-federation/mss/cmd/internal/version"
 	"github.com/mss-federation/mss/lmss/config"
 	"github.com/mss-federation/mss/pkg/configfile"
-	"github.com/mss-federation/mss/pkg/fault"
 	"github.com/mss-federation/mss/pkg/supervise"
 )
-
-// inheritedPorts is how long the ports of a supervisor that was killed are waited for: its children end with it, but
-// not in the same instant.
-const inheritedPorts = 2 * time.Second
 
 func runCommand() *cobra.Command {
 	var path string
@@ -29,15 +24,15 @@ func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the server in the foreground; SIGTERM or Ctrl-C stops it, a second one at once",
-		Args:  usage(cobra.NoArgs),
+		Args:  daemon.Usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if checkOnly {
-				return check(cmd, path)
+				return daemon.Check[config.Config](cmd, path)
 			}
 			return run(cmd, path)
 		},
 	}
-	configFlag(cmd, &path)
+	daemon.ConfigFlag(cmd, &path, defaultConfig, sampleConfig)
 	cmd.Flags().BoolVar(&checkOnly, "check", false, "only say whether the configuration is good")
 	return cmd
 }
@@ -46,53 +41,46 @@ func runCommand() *cobra.Command {
 func run(cmd *cobra.Command, path string) error {
 	cfg, text, err := configfile.Load[config.Config](path)
 	if err != nil {
-		return exitError{exitConfig, err}
+		return daemon.Exit(daemon.ExitConfig, err)
 	}
-	logger := newLogger(cmd.ErrOrStderr(), cfg.Log, "supervisor")
+	logger := daemon.Logger(cmd.ErrOrStderr(), cfg.Log.Level, cfg.Log.Format, "supervisor")
 	ctx, hurry, stop := supervise.Signals(cmd.Context())
 	defer stop()
-	lock, err := lockState(cfg.StateDir)
+	lock, err := daemon.LockState(cfg.StateDir)
 	if err != nil {
 		return err
 	}
 	sockets, err := bindAll(ctx, cfg.Listen, lock, cmd.OutOrStdout(), logger)
 	if err == nil {
 		logger.Info("supervisor runs", "site", string(cfg.Site), "pid", os.Getpid(), "version", version.Version())
-		n := newNotices(children(&cfg, text, sockets), cmd.OutOrStdout(), logger)
-		defer context.AfterFunc(ctx, n.stopping)()
+		processes := children(&cfg, text, sockets)
+		n := daemon.NewNotices(cmd.OutOrStdout(), logger, names(processes)...)
+		defer context.AfterFunc(ctx, n.Stopping)()
 		err = supervise.Run(ctx, supervise.Options{
-			Children: n.children,
+			Children: processes,
 			DumpDir:  filepath.Join(cfg.StateDir, "dumps"),
 			Hurry:    hurry,
-			OnEvent:  n.event,
-			Logger:   logger,
+			OnEvent: func(e supervise.Event) {
+				if e.Kind == supervise.Ready {
+					n.Ready(e.Child)
+				}
+			},
+			Logger: logger,
 		})
 		logger.Info("supervisor ends")
 	}
 	return errors.Join(err, closeAll(sockets), lock.Release())
 }
 
-func lockState(dir string) (*supervise.Lock, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("state_dir: %w; make the directory, or name another one", err)
-	}
-	lock, err := supervise.LockDir(dir)
-	return lock, located(exitRunning, err, fault.Exists)
-}
-
 // bindAll makes the sockets, prints each and warns where the kernel gave less than was asked for. On an error it
 // returns those that it made.
 func bindAll(ctx context.Context, listen config.Listen, lock *supervise.Lock, out io.Writer, logger *slog.Logger) ([]*supervise.Socket, error) {
-	var patience time.Duration
-	if lock.Predecessor() != 0 {
-		logger.Warn("the last supervisor did not end in order", "pid", lock.Predecessor())
-		patience = inheritedPorts
-	}
+	patience := daemon.PortPatience(lock, logger)
 	var sockets []*supervise.Socket
 	for _, addr := range listen.UDP {
 		s, err := supervise.BindUDP(ctx, supervise.Bind{Name: "udp", Addr: addr, Patience: patience})
 		if err != nil {
-			return sockets, exitError{exitNoAddress, err}
+			return sockets, daemon.Exit(daemon.ExitNoAddress, err)
 		}
 		if s.ReceiveBuffer < supervise.ReceiveBuffer {
 			logger.Warn("small receive buffer: requests may be lost while a process restarts; raise net.core.rmem_max",
@@ -103,7 +91,7 @@ func bindAll(ctx context.Context, listen config.Listen, lock *supervise.Lock, ou
 	for _, addr := range listen.TCP {
 		s, err := supervise.ListenTCP(ctx, supervise.Bind{Name: "tcp", Addr: addr, Patience: patience})
 		if err != nil {
-			return sockets, exitError{exitNoAddress, err}
+			return sockets, daemon.Exit(daemon.ExitNoAddress, err)
 		}
 		sockets = append(sockets, s)
 	}
@@ -113,6 +101,14 @@ func bindAll(ctx context.Context, listen config.Listen, lock *supervise.Lock, ou
 		}
 	}
 	return sockets, nil
+}
+
+func names(children []supervise.Child) []string {
+	names := make([]string, 0, len(children))
+	for _, c := range children {
+		names = append(names, c.Name)
+	}
+	return names
 }
 
 func closeAll(sockets []*supervise.Socket) error {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mss-federation/mss/cmd/internal/daemon"
 	"github.com/mss-federation/mss/cmd/internal/version"
 )
 
@@ -100,8 +101,8 @@ func TestSecondInstanceIsRefused(t *testing.T) {
 	first := start(t, "run", "--config", path)
 	first.see(first.stdout, "ready\n", 1)
 	second := start(t, "run", "--config", path)
-	if code := second.exit(); code != exitRunning {
-		t.Errorf("exit code %d, want %d", code, exitRunning)
+	if code := second.exit(); code != daemon.ExitRunning {
+		t.Errorf("exit code %d, want %d", code, daemon.ExitRunning)
 	}
 	if want := fmt.Sprintf("process %d runs on this state directory", first.cmd.Process.Pid); !strings.Contains(second.stderr.String(), want) {
 		t.Errorf("said %q, want %q", second.stderr, want)
@@ -177,22 +178,22 @@ func TestRefusals(t *testing.T) {
 		{
 			"port in use",
 			[]string{"run", "--config", office(t, fmt.Sprintf("listen: {udp: [%q]}\n", taken.LocalAddr()))},
-			exitNoAddress,
+			daemon.ExitNoAddress,
 			[]string{taken.LocalAddr().String(), "address already in use", "ss -lunp"},
 		},
 		{
 			"address of others",
 			[]string{"run", "--config", office(t, "listen: {tcp: [\"192.0.2.1:5060\"]}\n")},
-			exitNoAddress,
+			daemon.ExitNoAddress,
 			[]string{"192.0.2.1:5060", "ip address"},
 		},
-		{"no file", []string{"run", "--config", missing}, exitConfig, []string{missing, "--config"}},
-		{"wrong key", []string{"run", "--check", "--config", office(t, "lisen: {}\n")}, exitConfig, []string{"lmss.yaml:4:1", `did you mean "listen"?`}},
-		{"wrong key", []string{"check", "--config", office(t, "lisen: {}\n")}, exitConfig, []string{"lmss.yaml:4:1"}},
-		{"wrong flag", []string{"run", "--confg", "x"}, exitUsage, []string{"--confg", "lmss run --help"}},
-		{"wrong command", []string{"rum"}, exitUsage, []string{"rum", "lmss --help"}},
-		{"argument", []string{"run", "x"}, exitUsage, []string{"lmss run --help"}},
-		{"child by hand", []string{"signal"}, exitUsage, []string{"started by \"lmss run\""}},
+		{"no file", []string{"run", "--config", missing}, daemon.ExitConfig, []string{missing, "--config"}},
+		{"wrong key", []string{"run", "--check", "--config", office(t, "lisen: {}\n")}, daemon.ExitConfig, []string{"lmss.yaml:4:1", `did you mean "listen"?`}},
+		{"wrong key", []string{"check", "--config", office(t, "lisen: {}\n")}, daemon.ExitConfig, []string{"lmss.yaml:4:1"}},
+		{"wrong flag", []string{"run", "--confg", "x"}, daemon.ExitUsage, []string{"--confg", "lmss run --help"}},
+		{"wrong command", []string{"rum"}, daemon.ExitUsage, []string{"rum", "lmss --help"}},
+		{"argument", []string{"run", "x"}, daemon.ExitUsage, []string{"lmss run --help"}},
+		{"child by hand", []string{"signal"}, daemon.ExitUsage, []string{"started by \"lmss run\""}},
 	}
 	for _, tt := range tests {
 		p := start(t, tt.args...)

@@ -19,10 +19,10 @@ func runSignal(ctx context.Context, c *child) error {
 		sockets = append(sockets, conn)
 	}
 	return signal.Run(ctx, signal.Options{
-		Config: c.config,
+		Config: c.Config,
 		UDP:    sockets,
 		TCP:    c.Listeners("tcp"),
-		Logger: c.logger,
+		Logger: c.Logger,
 		Status: newStatus(),
 		Ready:  c.Ready,
 		Beat:   c.Beat,
