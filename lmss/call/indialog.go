@@ -31,14 +31,15 @@ func (l *Leg) inDialog(tx *siptx.ServerTx, req *siptx.Request) {
 		l.respond(tx, 500, "CSeq Out Of Order", nil, nil)
 		return
 	}
+	later := req.Head.CSeq > l.remoteSeq
 	l.remoteSeq = req.Head.CSeq
-	if l.awaitACK && l.call.phase == Up && (req.Head.Method != "INVITE" || l.invite == nil) {
+	if later && l.awaitACK && l.call.phase == Up && (req.Head.Method != "INVITE" || l.invite == nil) {
 		// A later request means that the peer had our 2xx: its ACK was lost (sip-rules §3).
 		if !l.offerless {
 			l.confirmAck()
 		}
 	}
-	if l.farewell && req.Head.Method != "BYE" {
+	if later && l.farewell && req.Head.Method != "BYE" {
 		l.confirmAck()
 		l.sayFarewell()
 	}
@@ -156,41 +157,45 @@ func (p *passing) OnSendError(*siptx.ClientTx, error) {
 func (l *Leg) request(method string, write func(seq uint32, branch siptx.Branch) []byte, user siptx.ClientUser) {
 	send := func() {
 		l.localSeq++
+		if l.node != "" {
+			v := &viaHub{leg: l, method: method, seq: l.localSeq, write: write, user: user}
+			l.moveHub()
+			v.send()
+			return
+		}
 		branch := l.call.env.NewBranch()
 		tx := l.call.env.SendRequest(l.flow, method, branch, write(l.localSeq, branch), user)
 		if keeper, ok := user.(interface{ sent(*siptx.ClientTx) }); ok {
 			keeper.sent(tx)
 		}
 	}
-	if !l.stale {
+	if !l.stale || l.node != "" && l.moveHub() {
 		send()
 		return
 	}
 	l.waiting = append(l.waiting, send)
-	l.waitForPhone()
+	l.waitForPeer()
 }
 
 // flowClosed tells that a connection ended; requests towards its phone now wait for the phone.
 func (l *Leg) flowClosed() {
 	l.stale = true
-	if l.state == legEnding && l.waiting == nil && !l.farewell {
+	if l.node == "" && l.state == legEnding && l.waiting == nil && !l.farewell {
 		l.gone() // the BYE's answer cannot come any more; the phone knows or is off
 	}
 }
 
-// reconnectStep is how often the registrar is asked for the phone's new connection.
+// reconnectStep is how often the registrar, or the uplink, is asked for a new connection.
 const reconnectStep = 250 * time.Millisecond
 
-// waitForPhone looks for the phone's new connection until Config.Reconnect is over, then dials its Contact.
-func (l *Leg) waitForPhone() {
+// waitForPeer looks for a new connection until Config.Reconnect is over, then dials the phone's Contact. A
+// hub is not dialled from here.
+func (l *Leg) waitForPeer() {
 	c := l.call
 	deadline := c.env.Now().Add(c.cfg.Reconnect)
 	var look func()
 	look = func() {
-		flow, ok := c.env.Find(l.phone())
-		if ok {
-			l.flow = flow
-			l.call.env.Moved(l)
+		if l.found() {
 			l.back()
 			return
 		}
@@ -204,6 +209,19 @@ func (l *Leg) waitForPhone() {
 	if l.looking == nil {
 		look()
 	}
+}
+
+// found takes the peer's new connection, if there is one.
+func (l *Leg) found() bool {
+	if l.node != "" {
+		return l.moveHub()
+	}
+	flow, ok := l.call.env.Find(l.phone())
+	if ok {
+		l.flow = flow
+		l.call.env.Moved(l)
+	}
+	return ok
 }
 
 // back sends what waited for the phone.
