@@ -89,7 +89,7 @@ func (c *Call) voiceAnswered(res *siptx.Response) bool {
 	case c.misfit(answer):
 		c.realigning = answer
 	}
-	c.offer, c.passOn = nil, nil // not needed any more: a call that is up stays small
+	c.offer, c.passOn, c.display = nil, nil, "" // not needed any more: a call that is up stays small
 	return true
 }
 
@@ -146,6 +146,9 @@ func (l *Leg) noAck() {
 // sendAck acknowledges the last 2xx of the peer. With an offer in that 2xx the ACK carries the answer.
 func (l *Leg) sendAck() {
 	l.acked = true
+	if l.node != "" {
+		l.moveHub()
+	}
 	msg := l.appendRequest(make([]byte, 0, 800), "ACK", l.outSeq, l.call.env.NewBranch(), maxForwards)
 	msg = sipheader.Body(msg, "application/sdp", l.ackBody)
 	l.call.env.SendRaw(l.flow, msg)
@@ -154,7 +157,7 @@ func (l *Leg) sendAck() {
 // dismiss ACKs a 2xx that nobody wants and ends its dialog, without touching the leg's own. A repetition
 // of it is only ACKed.
 func (l *Leg) dismiss(res *siptx.Response) {
-	ghost := &Leg{call: l.call, dialog: l.dialog, state: legConfirmed, outSeq: res.Head.CSeq}
+	ghost := &Leg{call: l.call, node: l.node, dialog: l.dialog, state: legConfirmed, outSeq: res.Head.CSeq}
 	ghost.adoptResponse(res)
 	ghost.localSeq = res.Head.CSeq
 	ghost.sendAck()

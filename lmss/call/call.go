@@ -9,6 +9,7 @@
 package call
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/mss-federation/mss/lmss/cdr"
@@ -37,8 +38,11 @@ func (p Phase) String() string {
 	return [...]string{"setup", "answering", "up", "over"}[p]
 }
 
-// Target is one place to send a call to: a phone's binding, or a user known by address.
+// Target is one place to send a call to: a phone's binding, a user known by address, or another site.
 type Target struct {
+	// Uplink leads through a hub, which is chosen when the leg is made: Flow and Routes stay empty, and
+	// User is the number.
+	Uplink   bool
 	User     federation.User
 	URI      string // Request-URI, the binding's Contact as the phone sent it
 	Flow     siptransport.Flow
@@ -53,6 +57,7 @@ type Caller struct {
 	Display  string
 	Instance string
 	NAT      bool
+	Node     federation.NodeID // the hub that the call came through, empty for a phone
 }
 
 // Plan is what ingress decided about an INVITE: who calls whom, and where to try, group after group.
@@ -83,7 +88,8 @@ type Call struct {
 	lastStatus int    // of the last provisional to the caller
 	lastWire   []byte // its bytes, repeated each minute
 	failure    failure
-	from, to   string // identities of the B legs
+	from, to   string // identities of the B legs at this site
+	display    string // the caller's name, while the call is being set up
 	timers     [timerKinds]Timer
 	reports    int  // endpoints closed whose last count has not come
 	finished   bool // the CDR is with the store
@@ -97,6 +103,8 @@ type Call struct {
 type Config struct {
 	// Domain is the host part of the identities that we write into From and To.
 	Domain string
+	// Federation is that of the identities towards other sites. Empty means Domain.
+	Federation string
 	// Anchor says whether voice goes through our relay. False lets phones send to each other.
 	Anchor bool
 	// NoAnswer bounds how long callees ring. Zero means 120s.
@@ -118,6 +126,7 @@ type Config struct {
 
 // EnsureDefaults fills what is zero.
 func (c *Config) EnsureDefaults() {
+	c.Federation = cmp.Or(c.Federation, c.Domain)
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration

@@ -42,7 +42,7 @@ func (c *Call) reject(status int, reason string, class federation.TerminationCla
 	if class == federation.Busy || class == federation.Rejected && c.failure.status == status {
 		by = federation.ByCallee
 	}
-	c.a.respond(c.a.invite, status, reason, nil, nil)
+	c.a.respond(c.a.invite, status, reason, reasonOf(c.failure.why), nil)
 	c.a.invite = nil
 	c.end(federation.Termination{Class: class, Reason: why, By: by}, "")
 }

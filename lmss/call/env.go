@@ -1,10 +1,12 @@
 package call
 
 import (
+	"iter"
 	"net/netip"
 	"time"
 
 	"github.com/mss-federation/mss/lmss/cdr"
+	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/media"
 	"github.com/mss-federation/mss/pkg/siptransport"
 	"github.com/mss-federation/mss/pkg/siptx"
@@ -56,6 +58,8 @@ type Env interface {
 	Note(id string, note []byte)
 	DropNote(id string)
 
+	// Ways are the hubs that lead to other sites now: see [Uplink].
+	Ways(prefer federation.NodeID) iter.Seq2[federation.NodeID, siptransport.Flow]
 	// Find gives the flow on which a phone can be reached now.
 	Find(phone Phone) (siptransport.Flow, bool)
 	// Track makes a leg known by its Call-ID and keeps its connection open; Moved follows it to another

@@ -32,6 +32,8 @@ type Leg struct {
 	user     federation.User
 	instance string
 	nat      bool
+	node     federation.NodeID   // the hub that carries the leg, empty for a phone's
+	tried    []federation.NodeID // hubs that could not carry its INVITE
 
 	dialog
 	media side
@@ -110,10 +112,11 @@ type Phone struct {
 	Instance string            `json:"instance,omitempty"`
 	Contact  string            `json:"contact,omitempty"` // its remote target
 	Flow     siptransport.Flow `json:"flow"`              // where it was
+	Node     federation.NodeID `json:"node,omitempty"`    // the hub that it is behind
 }
 
 func (l *Leg) phone() Phone {
-	return Phone{User: l.user, Instance: l.instance, Contact: l.target, Flow: l.flow}
+	return Phone{User: l.user, Instance: l.instance, Contact: l.target, Flow: l.flow, Node: l.node}
 }
 
 func (l *Leg) inviteOpen() bool {

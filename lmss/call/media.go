@@ -45,7 +45,7 @@ func (l *Leg) described(sdp *sdpedit.Session) {
 	// Source learning is for phones behind NAT alone (RTP bleed): those whose signalling does not come
 	// from where their Contact says, or that describe a private address from a public one.
 	source := l.flow.Remote.Addr()
-	behind := l.nat || m.Addr.IsPrivate() && !source.IsPrivate() && !source.IsLoopback()
+	behind := l.nat || l.node == "" && m.Addr.IsPrivate() && !source.IsPrivate() && !source.IsLoopback()
 	l.media.generation++
 	aim := media.Aim{
 		RTP: netip.AddrPortFrom(m.Addr, uint16(m.Port)), RTCP: m.RTCP, Send: m.Receives(), Receive: m.Sends(),

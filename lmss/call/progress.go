@@ -19,6 +19,8 @@ func (f *firstInvite) OnResponse(_ *siptx.ClientTx, res *siptx.Response) {
 		l.progress(res)
 	case status < 300:
 		l.answered(res)
+	case l.node != "":
+		l.refusedByHub(res)
 	default:
 		l.refused(status, siptx.Reason(status))
 	}
@@ -31,12 +33,22 @@ func (f *firstInvite) OnTimeout(*siptx.ClientTx) {
 		l.refused(480, "Temporarily Unavailable")
 		return
 	}
+	if l.node != "" {
+		l.unreached("the hub does not answer")
+		return
+	}
 	l.refused(408, "Request Timeout")
 }
 
-// OnSendError: the phone's connection is gone or was refused.
+// OnSendError: the phone's connection is gone or was refused, or the hub's is.
 func (f *firstInvite) OnSendError(_ *siptx.ClientTx, _ error) {
-	(*Leg)(f).refused(480, "Temporarily Unavailable")
+	l := (*Leg)(f)
+	switch {
+	case l.node == "":
+		l.refused(480, "Temporarily Unavailable")
+	case !l.anotherHub():
+		l.unreached("the connection to the hub is lost")
+	}
 }
 
 // progress passes a 101–199 of a callee on.
@@ -105,6 +117,7 @@ type failure struct {
 	rank   int
 	status int
 	reason string
+	why    string // what the status alone does not say; empty for nothing
 }
 
 // consider keeps the answer that tells the caller most: a callee who declined or is busy, then one who
@@ -120,7 +133,7 @@ func (f *failure) consider(status int, reason string, rang bool) {
 		rank = 2
 	}
 	if rank > f.rank {
-		f.rank, f.status, f.reason = rank, status, reason
+		f.rank, f.status, f.reason, f.why = rank, status, reason, ""
 	}
 }
 
@@ -180,7 +193,7 @@ func (c *Call) refuse() {
 	case status >= 500:
 		class = federation.Failed
 	}
-	c.reject(status, reason, class, "")
+	c.reject(status, reason, class, c.failure.why)
 }
 
 // noAnswer ends a call that rang too long.

@@ -33,6 +33,7 @@ type legRecord struct {
 	User      federation.User   `json:"user,omitempty"`
 	Instance  string            `json:"instance,omitempty"`
 	NAT       bool              `json:"nat,omitempty"`
+	Node      federation.NodeID `json:"node,omitempty"` // the hub that carried the leg
 	CallID    string            `json:"call_id"`
 	LocalTag  string            `json:"local_tag"`
 	RemoteTag string            `json:"remote_tag"`
@@ -77,7 +78,7 @@ func (c *Call) save(wait bool) {
 
 func (l *Leg) record() legRecord {
 	r := legRecord{
-		User: l.user, Instance: l.instance, NAT: l.nat,
+		User: l.user, Instance: l.instance, NAT: l.nat, Node: l.node,
 		CallID: l.callID, LocalTag: l.localTag, RemoteTag: l.remoteTag, Local: l.local, Remote: l.remote,
 		LocalSeq: l.localSeq, RemoteSeq: l.remoteSeq, OutSeq: l.outSeq, InviteSeq: l.inviteSeq,
 		Routes: l.routes, Recorded: l.recorded, Target: l.target, Flow: l.flow,
@@ -107,7 +108,7 @@ func restore(env Env, cfg *Config, data []byte) (*Call, error) {
 }
 
 func (r *legRecord) leg(c *Call) *Leg {
-	l := &Leg{call: c, state: legConfirmed, user: r.User, instance: r.Instance, nat: r.NAT, outOver: true}
+	l := &Leg{call: c, state: legConfirmed, user: r.User, instance: r.Instance, nat: r.NAT, node: r.Node, outOver: true}
 	l.dialog = dialog{
 		callID: r.CallID, localTag: r.LocalTag, remoteTag: r.RemoteTag, local: r.Local, remote: r.Remote,
 		localSeq: r.LocalSeq + restoredGap, remoteSeq: r.RemoteSeq, routes: r.Routes, recorded: r.Recorded,
@@ -164,7 +165,7 @@ func (l *Leg) resend(gap time.Duration) {
 	if l.call.phase != Up || !l.awaitACK || l.call.env.Now().Sub(l.answeredAt) > timeout64T1 {
 		return
 	}
-	if !l.stale {
+	if !l.stale || l.node != "" && l.moveHub() {
 		l.call.env.SendRaw(l.flow, l.inviteWire)
 	}
 	l.resending = l.call.env.After(gap, func() { l.resend(min(2*gap, lastResend)) })

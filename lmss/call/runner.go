@@ -51,8 +51,10 @@ type Deps struct {
 	SentBy func(siptransport.Flow) netip.AddrPort
 	// VoiceAddr is the address to bind for voice with the peer of a flow, and the one to show in SDP.
 	VoiceAddr func(siptransport.Flow) (bind, shown netip.Addr)
-	// Find is the flow of a registered phone.
+	// Find is the flow of a registered phone, or of the hub that a Phone names.
 	Find func(Phone) (siptransport.Flow, bool)
+	// Uplink leads to other sites. Nil: there are none.
+	Uplink Uplink
 	// Hold keeps a connection open for a leg, or ends that. Holds are counted.
 	Hold func(flow siptransport.Flow, on bool)
 	// Ended hears of every call's end, on the owner's goroutine; it must not block.
@@ -133,7 +135,12 @@ func (l *Leg) User() federation.User { return l.user }
 func (l *Leg) Flow() siptransport.Flow { return l.flow }
 
 // InDialog gives a request to the leg that ingress found and cleared.
-func (r *Runner) InDialog(l *Leg, tx *siptx.ServerTx, req *siptx.Request) { l.inDialog(tx, req) }
+func (r *Runner) InDialog(l *Leg, tx *siptx.ServerTx, req *siptx.Request) {
+	if l.node != "" {
+		l.node = r.hubOf(req.Flow) // dialogs move between hubs
+	}
+	l.inDialog(tx, req)
+}
 
 // Ack takes the ACK to a 2xx.
 func (r *Runner) Ack(req *siptx.Request) {
@@ -173,7 +180,7 @@ func (r *Runner) Stray(res *siptx.Response) {
 	}
 	c := &Call{env: r, cfg: r.deps.Config, phase: Over}
 	c.a = &Leg{call: c, state: legGone}
-	ghost := &Leg{call: c, state: legConfirmed}
+	ghost := &Leg{call: c, state: legConfirmed, node: r.hubOf(res.Flow)}
 	ghost.dialog = dialog{
 		callID: string(res.Head.CallID.Of(res.Raw)), localTag: string(res.Head.FromTag.Of(res.Raw)),
 		local: sipheader.WithoutTag(string(res.Head.From.Of(res.Raw))), flow: res.Flow,
@@ -415,8 +422,8 @@ func (r *Runner) Track(l *Leg) {
 
 // Moved tells that a leg may be on another connection now: the old one may go, the new one must stay.
 func (r *Runner) Moved(l *Leg) {
-	if l.holding == l.flow.ID {
-		return
+	if l.holding == l.flow.ID || l.node != "" {
+		return // a hub's connection is kept open by the uplink
 	}
 	r.release(l)
 	if l.flow.ID != 0 {

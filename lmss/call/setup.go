@@ -16,7 +16,7 @@ func newCall(env Env, cfg *Config, id string, session federation.SessionID, tx *
 		c.maxForward = maxForwards
 	}
 	a := &Leg{
-		call: c, caller: true, state: legEarly, user: plan.Caller.User, instance: plan.Caller.Instance, nat: plan.Caller.NAT,
+		call: c, caller: true, state: legEarly, user: plan.Caller.User, instance: plan.Caller.Instance, nat: plan.Caller.NAT, node: plan.Caller.Node,
 		invite: tx, inviteSeq: req.Head.CSeq,
 	}
 	a.dialog = dialog{
@@ -57,7 +57,7 @@ func (c *Call) begin(req *siptx.Request, caller Caller, called federation.Number
 	c.timers[timerNoAnswer] = c.env.After(c.cfg.NoAnswer, c.noAnswer)
 	from := nameAddr(caller.Display, string(caller.User), c.cfg.Domain)
 	to := nameAddr("", string(called), c.cfg.Domain)
-	c.from, c.to = from, to
+	c.from, c.to, c.display = from, to, caller.Display
 	c.nextGroup()
 }
 
@@ -68,8 +68,13 @@ func (c *Call) nextGroup() {
 	}
 	group := c.groups[0]
 	c.groups = c.groups[1:]
+	before := len(c.b)
 	for i := range group {
-		c.prepare(&group[i], c.from, c.to)
+		c.prepare(&group[i])
+	}
+	if len(c.b) == before {
+		c.goOn() // nobody in it can be reached
+		return
 	}
 	if len(c.groups) > 0 {
 		c.timers[timerNextGroup] = c.env.After(c.cfg.NextGroup, c.nextGroup)
@@ -78,11 +83,19 @@ func (c *Call) nextGroup() {
 }
 
 // prepare makes the leg towards one target and opens its endpoint.
-func (c *Call) prepare(t *Target, from, to string) {
+func (c *Call) prepare(t *Target) {
 	l := &Leg{call: c, user: t.User, instance: t.Instance, nat: t.NAT}
 	l.dialog = dialog{
-		callID: c.env.NewCallID(), localTag: c.env.NewTag(), local: from, remote: to,
+		callID: c.env.NewCallID(), localTag: c.env.NewTag(), local: c.from, remote: c.to,
 		localSeq: 1, target: t.URI, routes: t.Routes, flow: t.Flow,
+	}
+	if t.Uplink {
+		l.local = nameAddr(c.display, c.cdr.Caller, c.cfg.Federation)
+		l.remote = nameAddr("", string(t.User), c.cfg.Federation)
+		if !l.moveHub() {
+			c.failure.explain("no uplink to other sites")
+			return
+		}
 	}
 	c.b = append(c.b, l)
 	if len(c.cdr.LegCallIDs) < maxLegs {

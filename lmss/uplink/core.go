@@ -88,12 +88,20 @@ func sameHub(a, b exchange.Hub) bool {
 	return a.ID == b.ID && a.GRPC == b.GRPC && a.Software == b.Software && slices.Equal(a.SIP, b.SIP)
 }
 
-// rank yields the ways to the hubs in the order of use. One that is down has none.
-func rank(order []federation.NodeID, best func(federation.NodeID) (nodelink.Link, bool)) iter.Seq2[federation.NodeID, siptransport.Flow] {
+// rank yields the ways to the hubs in the order of use. One that is down has none; one that is preferred for
+// this request comes before those that are as good.
+func rank(order []federation.NodeID, prefer federation.NodeID, best func(federation.NodeID) (nodelink.Link, bool)) iter.Seq2[federation.NodeID, siptransport.Flow] {
 	return func(yield func(federation.NodeID, siptransport.Flow) bool) {
 		for _, wanted := range [...]nodelink.State{nodelink.Alive, nodelink.Suspect} {
+			try := func(node federation.NodeID) bool {
+				link, ok := best(node)
+				return !ok || link.State != wanted || yield(node, link.Flow)
+			}
+			if prefer != "" && !try(prefer) {
+				return
+			}
 			for _, node := range order {
-				if link, ok := best(node); ok && link.State == wanted && !yield(node, link.Flow) {
+				if node != prefer && !try(node) {
 					return
 				}
 			}

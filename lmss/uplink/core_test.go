@@ -110,16 +110,23 @@ func TestRank(t *testing.T) {
 		return nodelink.Link{State: state, Flow: siptransport.Flow{ID: 7}}, ok
 	}
 	var got []string
-	for node, flow := range rank([]federation.NodeID{"hub/a", "hub/b", "hub/c", "hub/d", "hub/e"}, best) {
-		if flow.ID != 7 {
-			t.Errorf("%s without its flow", node)
+	order := []federation.NodeID{"hub/a", "hub/b", "hub/c", "hub/d", "hub/e"}
+	for prefer, want := range map[federation.NodeID]string{
+		"": "hub/c hub/d hub/a hub/e", "hub/d": "hub/d hub/c hub/a hub/e", "hub/e": "hub/c hub/d hub/e hub/a",
+		"hub/b": "hub/c hub/d hub/a hub/e",
+	} {
+		got = nil
+		for node, flow := range rank(order, prefer, best) {
+			if flow.ID != 7 {
+				t.Errorf("%s without its flow", node)
+			}
+			got = append(got, string(node))
 		}
-		got = append(got, string(node))
+		if strings.Join(got, " ") != want {
+			t.Errorf("prefer %q: %v, want %s", prefer, got, want)
+		}
 	}
-	if want := "hub/c hub/d hub/a hub/e"; strings.Join(got, " ") != want {
-		t.Errorf("%v, want %s", got, want)
-	}
-	for node := range rank([]federation.NodeID{"hub/d", "hub/c"}, best) {
+	for node := range rank([]federation.NodeID{"hub/d", "hub/c"}, "", best) {
 		if node != "hub/d" {
 			t.Errorf("the preferred hub is %s", node)
 		}

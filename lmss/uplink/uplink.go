@@ -137,9 +137,10 @@ func (u *Uplink) Links() *nodelink.Links { return u.links }
 func (u *Uplink) Node(flow siptransport.Flow) (federation.NodeID, bool) { return u.links.Node(flow) }
 
 // Ways are the hubs that a call can go through now, and the connection to each, in the order in which they
-// are tried: those that answer before those that do not, and each in the order of preference. It takes no lock.
-func (u *Uplink) Ways() iter.Seq2[federation.NodeID, siptransport.Flow] {
-	return rank(*u.order.Load(), u.links.Best)
+// are tried: those that answer before those that do not, and each in the order of preference, prefer, which may
+// be empty, first. It takes no lock.
+func (u *Uplink) Ways(prefer federation.NodeID) iter.Seq2[federation.NodeID, siptransport.Flow] {
+	return rank(*u.order.Load(), prefer, u.links.Best)
 }
 
 // setOrder puts the hubs that are attached, and the static ones behind those that are not among them.
