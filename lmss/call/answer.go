@@ -125,7 +125,7 @@ func (c *Call) connect() {
 // accept sends the 2xx in inviteWire to the INVITE of the leg's peer and waits for the ACK.
 func (l *Leg) accept() {
 	l.state = legConfirmed
-	l.awaitACK = true
+	l.awaitACK, l.heard = true, false
 	l.invite.OnNoAck(l.noAck)
 	l.invite.Send(200, l.inviteWire)
 }
@@ -136,11 +136,12 @@ func (l *Leg) noAck() {
 		return
 	}
 	l.confirmAck()
-	if l.farewell {
+	switch {
+	case l.farewell != farewellNone:
 		l.sayFarewell()
-		return
+	case !l.heard:
+		l.call.hangUp(federation.Termination{Class: federation.Lost, Reason: "no ACK", By: federation.BySystem})
 	}
-	l.call.hangUp(federation.Termination{Class: federation.Lost, Reason: "no ACK", By: federation.BySystem})
 }
 
 // sendAck acknowledges the last 2xx of the peer. With an offer in that 2xx the ACK carries the answer.
@@ -181,7 +182,7 @@ func (l *Leg) onAck(req *siptx.Request) {
 		return
 	}
 	l.confirmAck()
-	if l.farewell {
+	if l.farewell != farewellNone {
 		l.sayFarewell()
 		return
 	}

@@ -123,8 +123,8 @@ func (c *Call) finish() {
 
 // close ends one leg in whatever state it is.
 func (l *Leg) close(reason string) {
-	if l.unmet() {
-		l.state, l.farewell = legEnding, true
+	if l.farewell == farewellMute || l.unmet() {
+		l.stay(farewellBye)
 		l.closeMedia()
 		return
 	}
@@ -148,9 +148,19 @@ func (l *Leg) unmet() bool {
 	return l.caller && l.state == legConfirmed && l.awaitACK && l.invite != nil && !l.met
 }
 
-// sayFarewell sends the BYE that has waited for that.
+// stay keeps the leg of an unmet caller until the ACK. A caller who has hung up needs no BYE.
+func (l *Leg) stay(f farewell) {
+	l.state, l.farewell = legEnding, max(l.farewell, f)
+}
+
+// sayFarewell does what has waited for the ACK.
 func (l *Leg) sayFarewell() {
-	l.farewell = false
+	f := l.farewell
+	l.farewell = farewellNone
+	if f == farewellMute {
+		l.gone()
+		return
+	}
 	l.sendBye("")
 }
 
@@ -219,7 +229,7 @@ func (l *Leg) gone() {
 	if l.state == legGone {
 		return
 	}
-	l.state, l.farewell, l.inviteSent = legGone, false, nil
+	l.state, l.farewell, l.inviteSent = legGone, farewellNone, nil
 	if l.awaitACK {
 		l.confirmAck()
 	}
@@ -253,7 +263,11 @@ func (l *Leg) onBye(tx *siptx.ServerTx) {
 	case c.phase == Up:
 		term := federation.Termination{Class: federation.Completed, Reason: "hang-up", By: by}
 		c.noteEnd(term)
-		l.peerLeft()
+		if l.unmet() {
+			l.stay(farewellMute)
+		} else {
+			l.peerLeft()
+		}
 		c.end(term, "")
 	case l.caller:
 		l.cancelByBye()
@@ -266,6 +280,10 @@ func (l *Leg) onBye(tx *siptx.ServerTx) {
 		return
 	}
 	l.respond(tx, 200, "OK", nil, nil)
+	if l.farewell != farewellNone {
+		l.stay(farewellMute)
+		return
+	}
 	l.gone()
 }
 

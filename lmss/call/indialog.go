@@ -34,14 +34,7 @@ func (l *Leg) inDialog(tx *siptx.ServerTx, req *siptx.Request) {
 	later := req.Head.CSeq > l.remoteSeq
 	l.remoteSeq = req.Head.CSeq
 	if later && l.awaitACK && l.call.phase == Up && (req.Head.Method != "INVITE" || l.invite == nil) {
-		// A later request means that the peer had our 2xx: its ACK was lost (sip-rules §3).
-		if !l.offerless {
-			l.confirmAck()
-		}
-	}
-	if later && l.farewell && req.Head.Method != "BYE" {
-		l.confirmAck()
-		l.sayFarewell()
+		l.hear()
 	}
 	switch req.Head.Method {
 	case "BYE":
@@ -54,6 +47,18 @@ func (l *Leg) inDialog(tx *siptx.ServerTx, req *siptx.Request) {
 		l.respond(tx, 200, "OK", capabilities, nil)
 	default:
 		l.respond(tx, 405, "Method Not Allowed", []field{{"Allow", Allow}}, nil)
+	}
+}
+
+// hear takes a later request for the ACK that a peer whose hub died may have lost (sip-rules §3). It may as
+// well have crossed a 2xx that was lost, so that is repeated until its time is over.
+func (l *Leg) hear() {
+	switch {
+	case l.offerless: // the answer is still to come
+	case l.invite == nil:
+		l.confirmAck() // an earlier process sent the 2xx, its transaction ended with that
+	default:
+		l.heard = true
 	}
 }
 
@@ -180,7 +185,7 @@ func (l *Leg) request(method string, write func(seq uint32, branch siptx.Branch)
 // flowClosed tells that a connection ended; requests towards its phone now wait for the phone.
 func (l *Leg) flowClosed() {
 	l.stale = true
-	if l.node == "" && l.state == legEnding && l.waiting == nil && !l.farewell {
+	if l.node == "" && l.state == legEnding && l.waiting == nil && l.farewell == farewellNone {
 		l.gone() // the BYE's answer cannot come any more; the phone knows or is off
 	}
 }

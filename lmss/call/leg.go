@@ -24,6 +24,15 @@ const (
 	legGone                      // nothing more is expected
 )
 
+// farewell is what is left to do with a caller who has not acknowledged its 2xx when the call ends.
+type farewell uint8
+
+const (
+	farewellNone farewell = iota
+	farewellBye           // our BYE
+	farewellMute          // nothing: the caller has hung up
+)
+
 // Leg is one dialog of a call.
 type Leg struct {
 	call     *Call
@@ -47,7 +56,8 @@ type Leg struct {
 	resending  Timer     // of a 2xx of an earlier process
 	awaitACK   bool      // our 2xx has left and the ACK has not come
 	met        bool      // an ACK to a 2xx has come, or will not
-	farewell   bool      // the BYE waits for that
+	heard      bool      // a later request shows that the peer is in the dialog
+	farewell   farewell  // what waits for that ACK when the call is over
 	offerless  bool      // that INVITE came without SDP: the answer is in its ACK
 	// out is our INVITE to the peer that has no final answer; outSeq its CSeq.
 	out        *siptx.ClientTx

@@ -254,6 +254,9 @@ func (m *model) dropSilent(ctx context.Context) {
 			gone := true
 			for _, p := range m.robots {
 				for _, leg := range info.Legs {
+					if leg.State == "ended" {
+						continue
+					}
 					for _, t := range p.talks {
 						gone = gone && (p.deaf || t.callID != leg.CallID)
 					}

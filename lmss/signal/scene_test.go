@@ -44,6 +44,7 @@ type phone struct {
 	addr    netip.AddrPort
 	deaf    bool // reads nothing: messages to it are lost
 	seq     int
+	asked   int // CSeq of the last INVITE sent
 	branch  int
 	callID  string
 	ours    string // our From or To value with tag

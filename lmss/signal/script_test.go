@@ -114,7 +114,7 @@ func (s *scene) ring(name string, phones []string) {
 func has(args []string, word string) bool { return slices.Contains(args, word) }
 
 func (p *phone) dial(args []string, line string) {
-	p.caller, p.seq = true, 1
+	p.caller, p.seq, p.asked = true, 1, 1
 	p.callID = fmt.Sprintf("call-%s-%d@%s", p.name, p.branch, p.addr.Addr())
 	p.ours = fmt.Sprintf(`"Phone %s" <sip:%s@example.org>;tag=%stag`, p.name, p.number, p.name)
 	p.theirs = "<sip:" + args[0] + "@example.org>"
@@ -159,11 +159,12 @@ func (p *phone) acknowledge(sdp bool) {
 	if sdp {
 		body, kind = p.offer("sendrecv"), "application/sdp"
 	}
-	p.send(p.write("ACK", p.target, p.seq, "", kind, body))
+	p.send(p.write("ACK", p.target, p.asked, "", kind, body))
 }
 
 func (p *phone) reinvite(args []string) {
 	p.seq++
+	p.asked = p.seq
 	body, kind := p.offer("sendrecv"), "application/sdp"
 	switch {
 	case has(args, "hold"):
