@@ -174,7 +174,10 @@ func (s *Session) keepalive(now time.Time) {
 
 func (s *Session) do(a Action) { s.actions = append(s.actions, a) }
 
-func (s *Session) send(f *exchangev1.Frame) { s.do(Send{Frame: f}) }
+func (s *Session) send(f *exchangev1.Frame) {
+	s.stats.FramesOut++
+	s.do(Send{Frame: f})
+}
 
 // cease ends the session from this side.
 func (s *Session) cease(code exchangev1.CeaseCode, text string, graceful bool, restart time.Duration) {

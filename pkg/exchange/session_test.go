@@ -14,7 +14,7 @@ var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
 // end is one side of a simulated session.
 type end struct {
-	t       testing.TB
+	t       fataler
 	session *Session
 	sink    *Mirror
 	over    *End
@@ -24,6 +24,7 @@ type end struct {
 	synced  bool
 	wire    []*exchangev1.Frame // left this end and not yet arrived
 	log     func(*exchangev1.Frame)
+	told    bool
 }
 
 func (e *end) handle(ev Event, now time.Time) {
@@ -53,7 +54,7 @@ func (e *end) handle(ev Event, now time.Time) {
 
 // pair is a session between two ends with a wire that loses nothing until it is cut.
 type pair struct {
-	t    testing.TB
+	t    fataler
 	now  time.Time
 	a, b *end
 }
@@ -66,7 +67,13 @@ func hubConfig() Config {
 	return Config{Self: "hub/a", Domain: "example.org", Epoch: 3, Role: RoleHub, Peer: "site/london", Software: "test"}
 }
 
-func newPair(tb testing.TB, a, b Config, from, to Source) *pair {
+// fataler is what tests and properties have in common.
+type fataler interface {
+	Helper()
+	Fatal(args ...any)
+}
+
+func newPair(tb fataler, a, b Config, from, to Source) *pair {
 	tb.Helper()
 	p := &pair{t: tb, now: noon, a: &end{t: tb, sink: &Mirror{}}, b: &end{t: tb, sink: &Mirror{}}}
 	p.a.session, p.b.session = New(a, from), New(b, to)
