@@ -12,7 +12,10 @@ import (
 	"github.com/mss-federation/mss/pkg/safefile"
 )
 
-// File names in a node's identity folder. Each is one PEM file with a private key and the certificates that
+// Folder is where a node keeps its identity, in its state directory.
+const Folder = "identity"
+
+// File names in that folder. Each is one PEM file with a private key and the certificates that
 // go with it, the root last, so that key and certificates change together.
 const (
 	NodeFile    = "node.pem"    // the node's own credentials

@@ -28,6 +28,7 @@ const attempt = 5 * time.Second
 type Joined struct {
 	Credentials *identity.Credentials
 	Issuing     *identity.Authority // of a hub; nil for others
+	Directory   []string            // for a hub: host and port of the directory's members
 }
 
 // Join makes keys and spends the token at the first of its hubs that answers. Each hub proves itself under
@@ -103,7 +104,7 @@ func (p *pending) accept(token *identity.Token, response *tmssv1.JoinResponse) (
 	if err != nil {
 		return nil, err
 	}
-	joined := &Joined{Credentials: got}
+	joined := &Joined{Credentials: got, Directory: response.GetDirectory()}
 	if p.issuingKey == nil {
 		return joined, nil
 	}

@@ -89,7 +89,9 @@ type JoinResponse struct {
 	// Certificates in DER: the node's, then its issuer's.
 	Chain [][]byte `protobuf:"bytes,1,rep,name=chain,proto3" json:"chain,omitempty"`
 	// Hubs only: the certificate of their issuing authority. The root stands in the token.
-	Issuing       []byte `protobuf:"bytes,2,opt,name=issuing,proto3" json:"issuing,omitempty"`
+	Issuing []byte `protobuf:"bytes,2,opt,name=issuing,proto3" json:"issuing,omitempty"`
+	// Hubs only: host and port of the directory's members.
+	Directory     []string `protobuf:"bytes,3,rep,name=directory,proto3" json:"directory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -134,6 +136,13 @@ func (x *JoinResponse) GetChain() [][]byte {
 func (x *JoinResponse) GetIssuing() []byte {
 	if x != nil {
 		return x.Issuing
+	}
+	return nil
+}
+
+func (x *JoinResponse) GetDirectory() []string {
+	if x != nil {
+		return x.Directory
 	}
 	return nil
 }
@@ -235,10 +244,11 @@ const file_mss_tmss_v1_enrolment_proto_rawDesc = "" +
 	"\vJoinRequest\x12\x16\n" +
 	"\x06secret\x18\x01 \x01(\fR\x06secret\x12\x18\n" +
 	"\arequest\x18\x02 \x01(\fR\arequest\x12'\n" +
-	"\x0fissuing_request\x18\x03 \x01(\fR\x0eissuingRequest\">\n" +
+	"\x0fissuing_request\x18\x03 \x01(\fR\x0eissuingRequest\"\\\n" +
 	"\fJoinResponse\x12\x14\n" +
 	"\x05chain\x18\x01 \x03(\fR\x05chain\x12\x18\n" +
-	"\aissuing\x18\x02 \x01(\fR\aissuing\"(\n" +
+	"\aissuing\x18\x02 \x01(\fR\aissuing\x12\x1c\n" +
+	"\tdirectory\x18\x03 \x03(\tR\tdirectory\"(\n" +
 	"\fRenewRequest\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\fR\arequest\"%\n" +
 	"\rRenewResponse\x12\x14\n" +
