@@ -1,0 +1,213 @@
+// Package peering is a hub's neighbours: it serves their exchange sessions, puts what they announce into the
+// route table through import policy, offers them what export policy lets out, tells sites which hubs there are,
+// and decides what becomes of the routes of a neighbour whose session or trunk is gone.
+//
+// The protocol is pkg/exchange's, the routes are tmss/routetable's, and what may pass is tmss/policy's. It
+// dials nobody yet: sites dial their hubs. Start at [New], [Peering.Session] and [Peering.Run].
+package peering
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/mss-federation/mss/pkg/exchange"
+	"github.com/mss-federation/mss/pkg/federation"
+	"github.com/mss-federation/mss/tmss/policy"
+	"github.com/mss-federation/mss/tmss/routetable"
+)
+
+// Options say whose neighbours these are. Self, Domain, Epoch, Table and Policy are required.
+type Options struct {
+	Self   federation.NodeID
+	Domain federation.Domain
+	// Epoch is this start of the hub, the same as the table's.
+	Epoch uint64
+	Table *routetable.Table
+	// Policy is the one that is in force.
+	Policy func() *policy.Policy
+	// Admit says whether a neighbour may have a session; nil refuses nobody.
+	Admit func(federation.NodeID) error
+	// SIP is where this hub listens; told to neighbours.
+	SIP []exchange.Address
+	// Software is the build, for people.
+	Software string
+	// Keepalive and Hold are those towards sites. Zero means 5s and 20s.
+	Keepalive, Hold time.Duration
+	// StaleMax is how long the routes of a neighbour that is gone are kept while its trunk stands. Zero means 24h.
+	StaleMax time.Duration
+	// Logger is the owner's. Nil means silence.
+	Logger *slog.Logger
+}
+
+// Peering is the neighbours of one hub. It is safe for concurrent use.
+type Peering struct {
+	options Options
+	wake    chan struct{} // holds a token when a fate may have changed
+	// life ends with Run, and sessions with it.
+	life context.Context
+	end  context.CancelFunc
+
+	mu struct {
+		sync.Mutex
+		neighbours map[federation.NodeID]*neighbour
+		hubs       []exchange.Hub
+	}
+}
+
+// New makes peering without neighbours.
+func New(o Options) *Peering {
+	if o.StaleMax == 0 {
+		o.StaleMax = 24 * time.Hour
+	}
+	if o.Admit == nil {
+		o.Admit = func(federation.NodeID) error { return nil }
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &Peering{options: o, wake: make(chan struct{}, 1)}
+	p.mu.neighbours = make(map[federation.NodeID]*neighbour)
+	p.life, p.end = context.WithCancel(context.Background())
+	return p
+}
+
+// neighbour is who was ever heard of, made when it is first asked for.
+func (p *Peering) neighbour(id federation.NodeID) *neighbour {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.mu.neighbours[id]
+	if n == nil {
+		n = newNeighbour(p, id)
+		p.mu.neighbours[id] = n
+	}
+	return n
+}
+
+func (p *Peering) all() []*neighbour {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]*neighbour, 0, len(p.mu.neighbours))
+	for _, n := range p.mu.neighbours {
+		list = append(list, n)
+	}
+	return list
+}
+
+// Changed says that the table has changed: sessions look what their neighbours must learn. It does not block.
+func (p *Peering) Changed() {
+	for _, n := range p.all() {
+		n.notify()
+	}
+}
+
+// SetHubs is the list of hubs that sites are told.
+func (p *Peering) SetHubs(hubs []exchange.Hub) {
+	p.mu.Lock()
+	p.mu.hubs = hubs
+	p.mu.Unlock()
+	for _, n := range p.all() {
+		n.post(exchange.DirectoryChanged{Hubs: hubs})
+	}
+}
+
+func (p *Peering) hubs() []exchange.Hub {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.hubs
+}
+
+// TrunkChanged says whether calls reach a neighbour. It does not block.
+func (p *Peering) TrunkChanged(id federation.NodeID, up bool) {
+	p.neighbour(id).setTrunk(up)
+	p.nudge()
+}
+
+// Readmit asks Admit about everybody again, after the domain's configuration has changed: the session of one
+// that may have none any more ends, and its routes go.
+func (p *Peering) Readmit() {
+	for _, n := range p.all() {
+		if err := p.options.Admit(n.id); err != nil {
+			n.dismiss(err)
+		}
+	}
+	p.nudge()
+}
+
+func (p *Peering) nudge() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run decides about the routes of neighbours that are gone, until ctx ends; then it ends all sessions in good
+// order and waits for them.
+func (p *Peering) Run(ctx context.Context) error {
+	defer p.drain()
+	defer p.end()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		timer.Reset(p.settle(time.Now()))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// idle is how long Run waits when nothing is to be expected. Paths expire by the minute at the latest.
+const idle = time.Minute
+
+// settle carries out what is due and says how long nothing will be.
+func (p *Peering) settle(now time.Time) time.Duration {
+	wait := idle
+	changed := len(p.report(policy.Conflicts(p.options.Table.Expire(now)))) > 0
+	for _, n := range p.all() {
+		did, next := n.tick(now)
+		changed = changed || did
+		if !next.IsZero() {
+			wait = min(wait, next.Sub(now))
+		}
+	}
+	if changed {
+		p.Changed()
+	}
+	return max(wait, 0)
+}
+
+// report logs what an operator should know.
+func (p *Peering) report(events []policy.Event) []policy.Event {
+	for _, e := range events {
+		p.options.Logger.Warn("route policy", slog.String("what", e.Text), slog.String("prefix", e.NLRI.Pattern()), slog.String("peer", string(e.Neighbour)))
+	}
+	return events
+}
+
+func opName(op routetable.Op) string {
+	switch op {
+	case routetable.MarkStale:
+		return "stale"
+	case routetable.PublishStale:
+		return "known to be stale"
+	case routetable.HopDown:
+		return "next hop down"
+	case routetable.HopUp:
+		return "next hop up"
+	case routetable.Forget:
+		return "forgotten"
+	default:
+		return "other"
+	}
+}
+
+// drain waits for the sessions that Run's end has ended.
+func (p *Peering) drain() {
+	for _, n := range p.all() {
+		n.gone()
+	}
+}
