@@ -62,8 +62,9 @@ func (e *Endpoint) Dial(flow Flow, config *tls.Config) (Flow, error) {
 	}
 	s := e.newStreamLocked(flow)
 	s.watched, s.config = true, config
+	flow = s.flow // which gets its Local when it stands
 	e.launchLocked(s)
-	return s.flow, nil
+	return flow, nil
 }
 
 // handshake does what TLS needs before the first message. Its time counts from when the connection came.
