@@ -220,3 +220,41 @@ func (p *peer) do(verb string, o options) {
 		p.send(o.via, p.write(verb, p.seq, o.extra, o.body))
 	}
 }
+
+// TestTrace: the ring has each message of a call once for each way it went.
+func TestTrace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		for _, line := range []string{"route a 1 B", "A invite 1001", "B respond 486", "A ack-failure"} {
+			s.run(strings.Fields(line))
+		}
+		var ways string
+		for _, e := range s.hub("a").trace.Find(func(id string) bool { return id == s.peers["A"].callID }) {
+			ways += map[bool]string{false: "<", true: ">"}[e.Out]
+		}
+		if ways != "<><>><" {
+			t.Errorf("traced %s", ways)
+		}
+		<-time.After(time.Minute)
+		settle()
+		s.close()
+	})
+}
+
+// TestTooLargeToPassOn: what would be too large for the next node's stream is refused here.
+func TestTooLargeToPassOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		s.run(strings.Fields("route a 1 B"))
+		s.run([]string{"A", "invite", "1001", "body=" + strings.Repeat("x", 65130)})
+		if got := s.out.String(); !strings.HasPrefix(got, "A <- 513 Message Too Large") {
+			t.Errorf("%.200s", got)
+		}
+		s.run([]string{"A", "ack-failure"})
+		<-time.After(time.Minute)
+		settle()
+		s.close()
+	})
+}

@@ -20,6 +20,7 @@ import (
 	"github.com/mss-federation/mss/pkg/nodelink"
 	"github.com/mss-federation/mss/pkg/siptransport"
 	"github.com/mss-federation/mss/pkg/siptx"
+	"github.com/mss-federation/mss/pkg/tracering"
 	"github.com/mss-federation/mss/tmss/cookie"
 )
 
@@ -133,6 +134,24 @@ func New(o Options) (*Forwarder, error) {
 // Handler makes the user of one worker. The stack is to be Unparsed.
 func (f *Forwarder) Handler(w *siptx.Worker) siptx.Handler {
 	return &handler{Forwarder: f, w: w}
+}
+
+// StackOptions are those of the stack that runs this forwarder: sender is its Links, trace keeps the messages and
+// may be nil. The caller sets the rest.
+func (f *Forwarder) StackOptions(sender siptx.Sender, trace *tracering.Ring) siptx.Options {
+	o := siptx.Options{Unparsed: true, Sender: sender, Logger: f.Logger, NewHandler: f.Handler}
+	if trace == nil {
+		return o
+	}
+	var workers []*siptx.Worker
+	o.NewHandler = func(w *siptx.Worker) siptx.Handler {
+		workers = append(workers, w)
+		return f.Handler(w)
+	}
+	o.Tap = func(w int, out bool, flow siptransport.Flow, msg []byte) {
+		trace.Add(w, out, flow, workers[w].Now(), msg)
+	}
+	return o
 }
 
 // isNode says whether an identity is a node of the domain that may carry calls. Others are trunks.

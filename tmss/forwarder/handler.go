@@ -133,7 +133,9 @@ func (h *handler) Ack(req *siptx.Request) {
 			msg: req.Raw, head: req.Head, from: req.Flow, routes: h.routes, popped: c.keepFor(node, h.routes),
 			sender: sender, node: node, flow: link.Flow, branch: h.w.NewBranch(),
 		})
-		h.w.SendRaw(link.Flow, h.out)
+		if len(h.out) <= sipgate.MaxMessage {
+			h.w.SendRaw(link.Flow, h.out)
+		}
 		return
 	}
 	h.metrics.droppedAcks.Add(1)

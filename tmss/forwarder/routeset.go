@@ -41,17 +41,28 @@ func readRoute(msg []byte, from, to, line int) routeEntry {
 		to--
 	}
 	r := routeEntry{Span: sipgate.Span{From: from, To: to}, line: line}
-	text := msg[from:to]
-	if open := bytes.IndexByte(text, '<'); open >= 0 {
-		if end := bytes.IndexByte(text[open:], '>'); end >= 0 {
-			text = text[open+1 : open+end]
-		}
-	}
-	r.uri = cutURI(text)
+	r.uri = cutURI(addrSpec(msg[from:to]))
 	if value, ok := r.uri.param(cookieParam); ok {
 		r.cookie = value
 	}
 	return r
+}
+
+// addrSpec is the URI between the brackets, or all if there are none.
+func addrSpec(b []byte) []byte {
+	quoted := false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c == '<' && !quoted:
+			inside, _, _ := bytes.Cut(b[i+1:], []byte{'>'})
+			return inside
+		}
+	}
+	return b
 }
 
 // elementEnd is where the first element of a comma-separated list of addresses ends: commas inside quotes and

@@ -19,6 +19,7 @@ import (
 	"github.com/mss-federation/mss/pkg/nodelink"
 	"github.com/mss-federation/mss/pkg/siptransport"
 	"github.com/mss-federation/mss/pkg/siptx"
+	"github.com/mss-federation/mss/pkg/tracering"
 	"github.com/mss-federation/mss/tmss/cookie"
 	"github.com/mss-federation/mss/tmss/forwarder"
 )
@@ -73,6 +74,7 @@ type hub struct {
 	ready     bool
 	missing   map[string]bool // who has no link here
 	hubs      []federation.NodeID
+	trace     *tracering.Ring
 	stop      func()
 }
 
@@ -118,7 +120,10 @@ func (s *scene) newHub(name string) *hub {
 		t.Fatal(err)
 	}
 	h.forwarder = f
-	h.stack, err = siptx.New(siptx.Options{Workers: 1, Unparsed: true, Sender: h.links, NewHandler: f.Handler})
+	h.trace = tracering.New(1, 1<<20)
+	options := f.StackOptions(h.links, h.trace)
+	options.Workers = 1
+	h.stack, err = siptx.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}

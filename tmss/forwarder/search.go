@@ -216,6 +216,11 @@ func (s *search) send(a *attempt, hop int, link nodelink.Link, msg []byte, head 
 		f.path = s.stepFor(hop)
 	}
 	h.out = h.appendRequest(h.out[:0], &f)
+	if len(h.out) > sipgate.MaxMessage { // on a stream it would cost the next node its connection
+		a.over = true
+		s.answer(&refusal{status: 513})
+		return
+	}
 	a.tx = h.w.SendRequest(link.Flow, s.method, f.branch, h.out, a)
 	if s.serial {
 		h.w.Start(&s.silence, h.Silence, s, 0)
