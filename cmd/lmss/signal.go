@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mss-federation/mss/cmd/internal/version"
 	"github.com/mss-federation/mss/lmss/signal"
 	"github.com/mss-federation/mss/pkg/network"
 )
@@ -24,7 +25,9 @@ func runSignal(ctx context.Context, c *child) error {
 		TCP:    c.Listeners("tcp"),
 		Logger: c.Logger,
 		Status: newStatus(),
-		Ready:  c.Ready,
-		Beat:   c.Beat,
+
+		Software: "lmss " + version.Version(),
+		Ready:    c.Ready,
+		Beat:     c.Beat,
 	})
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"github.com/mss-federation/mss/pkg/adminapi"
+	commonv1 "github.com/mss-federation/mss/proto/mss/common/v1"
 	lmssv1 "github.com/mss-federation/mss/proto/mss/lmss/v1"
 )
 
@@ -17,4 +18,5 @@ var rules = adminapi.Rules{
 	lmssv1.Calls_TraceCall_FullMethodName:                 {},
 	lmssv1.Records_ListRecords_FullMethodName:             {},
 	lmssv1.Node_GetStatus_FullMethodName:                  {},
+	commonv1.Peers_ListPeers_FullMethodName:               {},
 }

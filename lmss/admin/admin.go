@@ -20,6 +20,7 @@ import (
 	"github.com/mss-federation/mss/pkg/adminapi"
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/tracering"
+	commonv1 "github.com/mss-federation/mss/proto/mss/common/v1"
 	lmssv1 "github.com/mss-federation/mss/proto/mss/lmss/v1"
 )
 
@@ -52,6 +53,8 @@ type Options struct {
 	Store     Store
 	Records   Records
 	Bindings  Bindings
+	// Peers lists the hubs of the uplink, in the order of preference.
+	Peers func() []*commonv1.Peer
 	// Trace may be nil: then no call has a trace.
 	Trace *tracering.Ring
 	// Status gives what only the process knows: versions, processes, listeners, counters, alarms. The
@@ -81,4 +84,5 @@ func (s *Server) register(r grpc.ServiceRegistrar) {
 	lmssv1.RegisterCallsServer(r, &calls{server: s})
 	lmssv1.RegisterRecordsServer(r, &records{server: s})
 	lmssv1.RegisterNodeServer(r, &node{server: s})
+	commonv1.RegisterPeersServer(r, &peers{server: s})
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/siptransport"
 	"github.com/mss-federation/mss/pkg/tracering"
+	commonv1 "github.com/mss-federation/mss/proto/mss/common/v1"
 )
 
 const realm = "london.example.org"
@@ -88,7 +89,7 @@ func newSite(t *testing.T, change func(*Options)) *site {
 	options := Options{
 		Logger: slog.New(slog.DiscardHandler), Site: "london", Realm: realm,
 		Users: s.users, Registrar: s.registrar, Calls: s.calls, Store: s.store, Records: s.store, Bindings: s.store,
-		Trace: s.trace,
+		Trace: s.trace, Peers: func() []*commonv1.Peer { return nil },
 		Status: func(context.Context) Status {
 			return Status{Version: "v1", Commit: "abc", Started: s.now, Processes: []Process{{"signal", os.Getpid()}}, Counters: map[string]uint64{"b": 2, "a": 1}}
 		},

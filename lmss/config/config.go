@@ -33,6 +33,13 @@ type Config struct {
 	// with mssctl.
 	Users []User `yaml:"users"`
 
+	// Uplinks names the hubs through which other sites are reached, the preferred one first; at most four. Empty means
+	// up to four of those that the domain has. A site that has not joined (see lmss join) has none.
+	Uplinks []federation.HubID `yaml:"uplinks"`
+	// StaticHubs are hubs that are reached at a fixed address without TLS, for test set-ups: whoever can send from that
+	// address is believed to be the hub. Empty means none.
+	StaticHubs []StaticHub `yaml:"static_hubs"`
+
 	Digest    Digest    `yaml:"digest"`
 	Registrar Registrar `yaml:"registrar"`
 	Timers    Timers    `yaml:"timers"`

@@ -161,3 +161,34 @@ func TestDefaultsAreKept(t *testing.T) {
 		t.Errorf("%+v, then %+v", c.Timers, again.Timers)
 	}
 }
+
+func TestHubs(t *testing.T) {
+	t.Parallel()
+	c := parse(t, smallest+"uplinks: [b, a]\nstatic_hubs:\n  - {hub: x, address: tcp 192.0.2.9:5060}\n")
+	if len(c.Uplinks) != 2 || c.Uplinks[0] != "b" || c.StaticHubs[0].Address.Transport != siptransport.TCP {
+		t.Errorf("%+v", c)
+	}
+	for text, want := range map[string]string{
+		"uplinks: [a, a]":                                    "uplinks[1]: \"a\" is there twice",
+		"uplinks: [A]":                                       "uplinks[0]: \"A\": a hub's name",
+		"uplinks: [a, b, c, d, e]":                           "at most 4",
+		"static_hubs: [{hub: a}]":                            "static_hubs[0].address: an address is required",
+		"static_hubs: [{address: 192.0.2.9:5060}]":           "static_hubs[0].hub: ",
+		"static_hubs: [{hub: a, address: \"0.0.0.0:5060\"}]": "an address with a port",
+	} {
+		if _, err := configfile.Parse[Config]("c.yaml", []byte(smallest+text+"\n")); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestNumbersAsRoutes(t *testing.T) {
+	t.Parallel()
+	c := parse(t, smallest+"numbers: [4xxx, \"+4420\", \"55\"]\n")
+	for i, want := range []string{"4/4", "+4420/4-32", "55/2-32"} {
+		n := c.Numbers[i].NLRI(c.Domain)
+		if err := n.Check(); err != nil || n.String() != want || n.Domain != "example.org" {
+			t.Errorf("%s: %s %v, want %s", c.Numbers[i], n, err, want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/mss-federation/mss/lmss/dialplan"
+	"github.com/mss-federation/mss/pkg/federation"
 )
 
 // NumberRange is a range of numbers as people write it: "4xxx" are the four-digit numbers that begin with 4, "+4420"
@@ -33,4 +34,21 @@ func (r NumberRange) Prefix() dialplan.Prefix {
 		p.MaxLength = p.MinLength
 	}
 	return p
+}
+
+// NLRI is the range as other sites are told of it.
+func (r NumberRange) NLRI(domain string) federation.NLRI {
+	p := r.Prefix()
+	key, international := strings.CutPrefix(p.Digits, "+")
+	n := federation.NLRI{
+		Domain: federation.Domain(domain), Family: federation.Enterprise, Key: key,
+		MinLen: uint8(max(p.MinLength, len(key))), MaxLen: federation.MaxDigits,
+	}
+	if international {
+		n.Family = federation.E164
+	}
+	if p.MaxLength != 0 {
+		n.MaxLen = uint8(p.MaxLength)
+	}
+	return n
 }

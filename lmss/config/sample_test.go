@@ -22,10 +22,10 @@ func TestSample(t *testing.T) {
 			bare.EnsureDefaults()
 			return bare
 		},
-		Elements: map[string]reflect.Type{"users": reflect.TypeFor[User]()},
+		Elements: map[string]reflect.Type{"users": reflect.TypeFor[User](), "static_hubs": reflect.TypeFor[StaticHub]()},
 		Examples: func(t *testing.T, c Config) {
 			t.Helper()
-			if len(c.Users) != 1 || len(c.Numbers) != 2 || len(c.Listen.Advertise) != 1 {
+			if len(c.Users) != 1 || len(c.Numbers) != 2 || len(c.Listen.Advertise) != 1 || len(c.Uplinks) != 2 || len(c.StaticHubs) != 1 {
 				t.Errorf("examples not read: %+v", c)
 			}
 		},

@@ -30,6 +30,7 @@ func (c *Config) Validate() error {
 	c.Listen.validate(&wrong)
 	c.Media.validate(&wrong)
 	c.validateUsers(&wrong)
+	c.validateHubs(&wrong)
 	c.validateChoices(&wrong)
 	c.validateTimes(&wrong)
 	wrong.Socket("admin.socket", c.Admin.Socket)

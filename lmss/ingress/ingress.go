@@ -33,6 +33,10 @@ type Deps struct {
 	Keep func(siptransport.Flow, bool)
 	// LocalFor is our address towards a peer.
 	LocalFor func(siptransport.Transport, netip.Addr) (netip.AddrPort, bool)
+	// Domain is the federation's: the host of what is called at other sites.
+	Domain string
+	// Uplink says whether a message came from a hub. Nil: none does.
+	Uplink   call.Uplink
 	Logger   *slog.Logger
 	Counters *Counters
 }
@@ -57,6 +61,7 @@ var chain = [...]stage{
 	(*Handler).extensions,
 	(*Handler).scheme,
 	(*Handler).inDialog,
+	(*Handler).fromHub,
 	(*Handler).dispatch,
 }
 

@@ -20,9 +20,14 @@ func (h *Handler) invite(tx *siptx.ServerTx, req *siptx.Request) {
 	if !ok {
 		return
 	}
+	h.place(tx, req, dialplan.FromUser, call.Caller{User: caller.Name, Display: displayName(caller, req), NAT: behindNAT(req)})
+}
+
+// place sends a call where the dial plan says.
+func (h *Handler) place(tx *siptx.ServerTx, req *siptx.Request, source dialplan.Source, caller call.Caller) {
 	called := federation.Number(userOf(string(req.Head.URI.Of(req.Raw))))
 	decision := h.Plan().Decide(dialplan.Query{
-		Caller: federation.Number(caller.Name), Called: called, Source: dialplan.FromUser, At: h.worker.Now(),
+		Caller: federation.Number(caller.User), Called: called, Source: source, At: h.worker.Now(),
 	})
 	if len(decision.Targets) == 0 {
 		h.answer(tx, decision.Status, decision.Reason)
@@ -37,10 +42,7 @@ func (h *Handler) invite(tx *siptx.ServerTx, req *siptx.Request) {
 		h.answer(tx, 480, "Temporarily Unavailable")
 		return
 	}
-	h.calls.Invite(tx, req, call.Plan{
-		Caller: call.Caller{User: caller.Name, Display: displayName(caller, req), NAT: behindNAT(req)},
-		Called: called, Groups: groups,
-	})
+	h.calls.Invite(tx, req, call.Plan{Caller: caller, Called: called, Groups: groups})
 }
 
 // displayName is the one the operator gave, or else what the phone says of itself.
@@ -55,8 +57,11 @@ func displayName(u *user.User, req *siptx.Request) string {
 func (h *Handler) groups(targets []dialplan.Target) [][]call.Target {
 	var groups [][]call.Target
 	for _, t := range targets {
-		if t.Kind == dialplan.LocalUser {
+		switch t.Kind {
+		case dialplan.LocalUser:
 			groups = append(groups, h.phones(t.User)...)
+		case dialplan.Site:
+			groups = append(groups, []call.Target{h.site(t.Number)})
 		}
 	}
 	return groups

@@ -51,6 +51,9 @@ func (h *Handler) inDialog(tx *siptx.ServerTx, req *siptx.Request) bool {
 		h.answer(tx, 481, "Call/Transaction Does Not Exist")
 		return true
 	}
+	if _, hub := h.hub(req.Flow); hub || leg.Node() != "" {
+		return h.inDialogOfHub(tx, req, leg)
+	}
 	if leg.Flow() != req.Flow && !h.registeredAt(leg.User(), req.Flow) {
 		who, ok := h.authenticate(tx, req)
 		if !ok {

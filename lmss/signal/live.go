@@ -68,6 +68,12 @@ func (s *site) status(_ context.Context, o *Options) admin.Status {
 	} else {
 		maps.Copy(st.Counters, counters)
 	}
+	if s.alarm != "" {
+		st.Alarms = append(st.Alarms, s.alarm)
+	}
+	if s.uplink != nil {
+		st.Alarms = append(st.Alarms, s.uplink.Alarms()...)
+	}
 	for _, c := range o.UDP {
 		st.Listeners = append(st.Listeners, "udp "+c.LocalAddr().String())
 	}

@@ -40,6 +40,10 @@ func prepare(o *Options) (*prepared, error) {
 		p.store = opened
 		p.parts.store, p.notes, p.persist = opened, opened.Notes(), p.saveBindings
 	}
+	if err := p.openUplink(o); err != nil {
+		p.close()
+		return nil, err
+	}
 	var err error
 	if p.users, err = p.loadUsers(c); err != nil {
 		p.close()
@@ -95,7 +99,7 @@ func (p *prepared) lost(endpoint uint64, err error) {
 func configured(c *config.Config) parts {
 	p := parts{
 		call: call.Config{
-			Domain: c.Realm, Anchor: c.Media.Anchor.On(), NoAnswer: c.Timers.NoAnswer, NextGroup: c.Timers.NextGroup,
+			Domain: c.Realm, Federation: c.Domain, Anchor: c.Media.Anchor.On(), NoAnswer: c.Timers.NoAnswer, NextGroup: c.Timers.NextGroup,
 			PersistWait: c.Store.AnswerWait, MediaTimeout: c.Media.Timeout,
 		},
 		realm: c.Realm, algorithm: digest.MD5, workers: c.Workers, trace: int(c.Trace.Bytes),
@@ -164,7 +168,7 @@ func (p *prepared) api(s *site, o *Options) *admin.Server {
 	options := admin.Options{
 		Logger: o.Logger, Site: o.Config.Site, Realm: o.Config.Realm, Users: p.users, Registrar: s.bindings,
 		Calls: liveCalls{s}, Trace: s.ring, Store: admin.StoreOff{}, Records: admin.StoreOff{}, Bindings: admin.StoreOff{},
-		Status: func(ctx context.Context) admin.Status { return s.status(ctx, o) },
+		Peers: s.peers, Status: func(ctx context.Context) admin.Status { return s.status(ctx, o) },
 	}
 	if p.store != nil {
 		options.Store, options.Records, options.Bindings = p.store, p.store, p.store

@@ -29,6 +29,8 @@ type Options struct {
 	// UDP and TCP are the open sockets, each bound to one local address.
 	UDP []network.PacketConn
 	TCP []net.Listener
+	// Software is the build, for the neighbours' operators.
+	Software string
 	// Logger is the process's. Nil discards.
 	Logger *slog.Logger
 	// Status gives what only the process knows: version, pids. Nil means nothing.
@@ -94,6 +96,9 @@ func (p *prepared) run(ctx context.Context, s *site, restored *leftovers, o *Opt
 	layers.start("workers", o.Logger, s.stack.Run)
 	restored.resume(s)
 	layers.start("sockets", o.Logger, s.endpoint.Run)
+	if p.uplink != nil {
+		layers.start("uplink", o.Logger, p.uplink.Run)
+	}
 	layers.start("housekeeping", o.Logger, s.housekeeping)
 	layers.start("admin", o.Logger, func(ctx context.Context) error { return api.Run(ctx, listener) })
 	if o.Beat != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/mss-federation/mss/lmss/dialplan"
 	"github.com/mss-federation/mss/lmss/ingress"
 	"github.com/mss-federation/mss/lmss/registrar"
+	"github.com/mss-federation/mss/lmss/uplink"
 	"github.com/mss-federation/mss/lmss/user"
 	"github.com/mss-federation/mss/pkg/digest"
 	"github.com/mss-federation/mss/pkg/federation"
@@ -39,6 +40,8 @@ type parts struct {
 	store     call.Store // nil: off
 	notes     call.Notes
 	persist   func(changes []registrar.Change, done func())
+	uplink    *uplink.Uplink // nil: none
+	alarm     string         // why there is no uplink although there should be one
 	// advertise gives the address that peers see for a local one; nil is the same. voice gives the one for RTP.
 	advertise func(local netip.Addr) netip.Addr
 	voice     func(local netip.Addr) (bind, shown netip.Addr)
@@ -48,6 +51,7 @@ type parts struct {
 type site struct {
 	parts
 	endpoint  *siptransport.Endpoint
+	wire      siptx.Sender // the endpoint, or what knows the hubs behind it
 	stack     *siptx.Stack
 	bindings  *registrar.Registrar
 	ring      *tracering.Ring
@@ -69,7 +73,7 @@ func assemble(p parts) (*site, error) {
 	if s.bindings, err = registrar.New(p.registrar); err != nil {
 		return nil, err
 	}
-	s.plan.Users = s.presence
+	s.plan.Users, s.plan.Uplink = s.presence, p.uplink != nil
 	plan, err := dialplan.New(s.plan)
 	if err != nil {
 		return nil, err
@@ -79,11 +83,14 @@ func assemble(p parts) (*site, error) {
 		Users: p.users, Plan: s.dialplan.Load, Registrar: s.bindings, Authority: authority, Persist: p.persist, PersistWait: s.call.PersistWait,
 		Keep:     s.keeper.register,
 		LocalFor: func(t siptransport.Transport, a netip.Addr) (netip.AddrPort, bool) { return s.endpoint.LocalFor(t, a) },
-		Logger:   p.logger, Counters: &s.counters,
+		Logger:   p.logger, Counters: &s.counters, Domain: s.call.Federation,
 	}
 	deps := &call.Deps{
 		Config: &s.call, Media: p.media, Store: p.store, Notes: p.notes, Logger: p.logger,
 		SentBy: s.sentBy, VoiceAddr: s.voiceAddr, Find: s.find, Hold: s.keeper.hold, Ended: s.ended,
+	}
+	if p.uplink != nil {
+		door.Uplink, deps.Uplink = p.uplink, p.uplink
 	}
 	s.stack, err = siptx.New(siptx.Options{
 		Workers: p.workers, Timers: p.timers, Sender: lateSender{s}, Logger: p.logger, Tap: s.tap(),
@@ -100,7 +107,16 @@ func assemble(p parts) (*site, error) {
 		s.ring = tracering.New(s.stack.Workers(), p.trace)
 	}
 	s.keeper.keep = func(f siptransport.Flow, on bool) { s.endpoint.Keep(f, on) }
-	s.endpoint = siptransport.New(siptransport.Options{Network: p.network, Logger: p.logger, Receiver: s.stack})
+	options := siptransport.Options{Network: p.network, Logger: p.logger, Receiver: s.stack}
+	if p.uplink != nil {
+		options.Watcher = p.uplink.Links()
+	}
+	s.endpoint = siptransport.New(options)
+	s.wire = s.endpoint
+	if p.uplink != nil {
+		p.uplink.Links().Attach(s.endpoint)
+		s.wire = p.uplink.Links() // an answer takes another way to its hub when its own is gone
+	}
 	return s, nil
 }
 
@@ -109,7 +125,7 @@ type lateSender struct{ site *site }
 
 // Send passes on.
 func (l lateSender) Send(flow siptransport.Flow, msg []byte, failed func(error)) error {
-	return l.site.endpoint.Send(flow, msg, failed)
+	return l.site.wire.Send(flow, msg, failed)
 }
 
 // tap feeds the trace ring.
@@ -155,8 +171,11 @@ func (s *site) localOf(flow siptransport.Flow) netip.AddrPort {
 }
 
 // find looks for a phone that lost its connection: by instance, by the Contact it had, else the one phone
-// of that user at the same address.
+// of that user at the same address. What is behind a hub is found by that hub's link.
 func (s *site) find(phone call.Phone) (siptransport.Flow, bool) {
+	if phone.Node != "" {
+		return s.hubFlow(phone.Node)
+	}
 	var same []siptransport.Flow
 	for _, b := range s.bindings.Bindings(time.Now(), phone.User) {
 		if phone.Instance != "" && b.Instance == phone.Instance || b.RequestURI == phone.Contact {
@@ -170,6 +189,14 @@ func (s *site) find(phone call.Phone) (siptransport.Flow, bool) {
 		return same[0], true
 	}
 	return siptransport.Flow{}, false
+}
+
+func (s *site) hubFlow(hub federation.NodeID) (siptransport.Flow, bool) {
+	if s.uplink == nil {
+		return siptransport.Flow{}, false
+	}
+	link, ok := s.uplink.Links().Best(hub)
+	return link.Flow, ok
 }
 
 // ended counts and logs a call's one termination.
