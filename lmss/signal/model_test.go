@@ -96,7 +96,7 @@ func newModel(t *testing.T, seed uint64) *model {
 	m.wire = wiretap{m: m, calls: map[string]*watched{}}
 	var voice call.Media
 	if m.dice.IntN(5) > 0 {
-		m.voice = &moodyVoice{m: m, dice: rand.New(rand.NewPCG(seed, 3)), open: map[uint64]bool{}, groups: map[uint64]bool{}, port: 30000, flaky: m.dice.IntN(4) == 0}
+		m.voice = &moodyVoice{m: m, dice: rand.New(rand.NewPCG(seed, 3)), open: map[uint64]bool{}, groups: map[uint64]bool{}, port: 30000, flaky: m.dice.IntN(3) == 0}
 		voice = m.voice
 	}
 	m.build(world, voice)
@@ -132,13 +132,14 @@ func (m *model) build(world *memnet.Net, voice call.Media) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
+	patience := []time.Duration{20 * time.Second, 3 * time.Second, 300 * time.Millisecond}[m.dice.IntN(3)]
 	host := world.Host(m.site.Addr())
 	conn, err := host.ListenUDP(context.Background(), m.site)
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	m.office, err = assemble(parts{
-		call: call.Config{Domain: "example.org", Anchor: voice != nil}, realm: "example.org", users: directory, workers: 1,
+		call: call.Config{Domain: "example.org", Anchor: voice != nil, NextGroup: patience}, realm: "example.org", users: directory, workers: 1,
 		network: host, logger: modelLogger(m), media: voice, store: m.ledger, notes: notepad{m},
 		voice: func(a netip.Addr) (netip.Addr, netip.Addr) { return a, a },
 	})
@@ -364,8 +365,9 @@ func (v *moodyVoice) Open(spec media.EndpointSpec, done func(int, error)) {
 	if v.dice.IntN(4) == 0 {
 		d = time.Duration(v.dice.IntN(3000)) * time.Millisecond
 	}
-	if v.flaky && v.dice.IntN(6) == 0 {
+	if v.flaky && v.dice.IntN(3) == 0 {
 		v.failed = true
+		d = time.Duration(v.dice.IntN(3000)) * time.Millisecond
 		time.AfterFunc(d, func() { done(0, errRelay) })
 		return
 	}

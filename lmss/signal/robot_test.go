@@ -52,7 +52,6 @@ type talk struct {
 	rejected      bool // ended by a failure
 	endedAt       time.Time
 	offerless     bool // our INVITE had no SDP
-	held          bool
 	acks          map[uint32]string // our ACKs to 2xx, by CSeq
 	answered      map[uint32]bool   // our 2xx, by CSeq: whether it was ACKed
 	ackMode       int
