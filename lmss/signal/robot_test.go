@@ -51,7 +51,7 @@ type talk struct {
 	up, over      bool
 	rejected      bool // ended by a failure
 	endedAt       time.Time
-	offerless     bool // our INVITE had no SDP
+	offerless     bool              // our INVITE had no SDP
 	acks          map[uint32]string // our ACKs to 2xx, by CSeq
 	answered      map[uint32]bool   // our 2xx, by CSeq: whether it was ACKed
 	ackMode       int
