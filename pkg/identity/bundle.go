@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"os"
 	"path/filepath"
 
@@ -27,6 +28,26 @@ const (
 	keyBlock         = "PRIVATE KEY"
 	certificateBlock = "CERTIFICATE"
 )
+
+// NewFolder makes the folder for a new identity in a state directory. It never touches one that is there: the error
+// is of kind Exists. op is what the caller is about to do.
+func NewFolder(op, stateDir string) (string, error) {
+	dir := filepath.Join(stateDir, Folder)
+	for _, name := range []string{RootFile, IssuingFile, NodeFile} {
+		path := filepath.Join(dir, name)
+		_, err := os.Stat(path)
+		if err == nil {
+			return "", fault.New(op, fault.Exists, path, "this machine has an identity already: run it, or move the folder away to begin anew")
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			return "", &fault.Error{Op: op, Kind: fault.Unavailable, Subject: path, Err: err}
+		}
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", &fault.Error{Op: op, Kind: fault.Unavailable, Subject: dir, Err: err}
+	}
+	return dir, nil
+}
 
 // Save writes the credentials to a file for the owner alone, replacing what was there at once.
 func (c *Credentials) Save(path string) error {

@@ -54,7 +54,7 @@ func Init(d Domain) (Born, error) {
 	if err := errors.Join(hub.Validate(), operator.Validate()); err != nil {
 		return Born{}, err
 	}
-	dir, err := newFolder("make domain", d.StateDir)
+	dir, err := identity.NewFolder("make domain", d.StateDir)
 	if err != nil {
 		return Born{}, err
 	}
@@ -115,7 +115,7 @@ func JoinHub(ctx context.Context, text string, setup Setup) (identity.Node, erro
 		return identity.Node{}, fault.New(op, fault.Invalid, token.Node.URI(), "the token is for a site: give it to lmss join")
 	}
 	// Before the token is spent.
-	dir, err := newFolder(op, setup.StateDir)
+	dir, err := identity.NewFolder(op, setup.StateDir)
 	if err != nil {
 		return identity.Node{}, err
 	}
@@ -131,25 +131,6 @@ func JoinHub(ctx context.Context, text string, setup Setup) (identity.Node, erro
 		err = writeConfig(token.Node, setup, joined.Directory)
 	}
 	return token.Node, err
-}
-
-// newFolder is where a new identity goes; one that is there is never touched.
-func newFolder(op, stateDir string) (string, error) {
-	dir := filepath.Join(stateDir, identity.Folder)
-	for _, name := range []string{identity.RootFile, identity.IssuingFile, identity.NodeFile} {
-		path := filepath.Join(dir, name)
-		_, err := os.Stat(path)
-		if err == nil {
-			return "", fault.New(op, fault.Exists, path, "this machine has an identity already: run it, or move the folder away to begin anew")
-		}
-		if !errors.Is(err, os.ErrNotExist) {
-			return "", &fault.Error{Op: op, Kind: fault.Unavailable, Subject: path, Err: err}
-		}
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", &fault.Error{Op: op, Kind: fault.Unavailable, Subject: dir, Err: err}
-	}
-	return dir, nil
 }
 
 // writeConfig leaves a configuration that is there alone: somebody prepared it.

@@ -39,7 +39,7 @@ type Auditor interface {
 // quorum. by is the operator.
 func NewToken(ctx context.Context, invitations Invitations, node identity.Node, hubs []identity.HubAddress, authority *identity.Authority, by string) (string, error) {
 	if node.Role == identity.Operator {
-		return "", fault.New("make token", fault.Invalid, node.URI(), "operators get their certificates on a hub: mssctl operator add")
+		return "", fault.New("make token", fault.Invalid, node.URI(), "operators do not join: a hub issues their certificates")
 	}
 	token, err := identity.NewToken(node, authority.Root(), hubs...)
 	if err != nil {
@@ -88,6 +88,11 @@ func (a *Authorities) root() (*identity.Authority, error) {
 		return nil, fault.New("load root key", fault.Invalid, path, "it is not the root of this hub's domain")
 	}
 	return root, nil
+}
+
+// Operator makes credentials for a person, good for 12 hours and renewable like any.
+func (a *Authorities) Operator(name string) (*identity.Credentials, error) {
+	return selfIssue(a.issuing, identity.Node{Domain: a.issuing.Domain(), Role: identity.Operator, ID: name}, time.Now())
 }
 
 // SelfIssue gives the hub itself new credentials, from its own authority: a hub depends on no other for its

@@ -273,6 +273,22 @@ func TestSelfIssue(t *testing.T) {
 	}
 }
 
+func TestOperator(t *testing.T) {
+	t.Parallel()
+	h := birth(t)
+	bob, err := h.authorities.Operator("bob")
+	if err != nil || bob.Node.URI() != "mss://example.org/operator/bob" {
+		t.Fatal(err)
+	}
+	fresh, err := enrolment.Renew(t.Context(), identity.NewSource(bob), h.trust, []identity.HubAddress{h.address})
+	if err != nil || fresh.Node != bob.Node {
+		t.Errorf("renewed: %v", err)
+	}
+	if _, err := h.authorities.Operator("Bob Smith"); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("a bad name: %v", err)
+	}
+}
+
 // Somebody who took the hub's node certificate for a root, or another domain's root, is told.
 func TestLoadAuthorities(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"path/filepath"
 	"time"
 
 	"google.golang.org/grpc"
@@ -54,6 +55,29 @@ func Join(ctx context.Context, token *identity.Token) (*Joined, error) {
 		}
 	}
 	return nil, errors.Join(failures...)
+}
+
+// JoinSite makes this machine the site that the token is for: it spends the token and keeps what came back in the
+// state directory. The token says who that is and where the hubs are.
+func JoinSite(ctx context.Context, text, stateDir string) (*identity.Token, error) {
+	const op = "join the domain"
+	token, err := identity.ParseToken(text)
+	if err != nil {
+		return nil, err
+	}
+	if token.Node.Role != identity.Site {
+		return nil, fault.New(op, fault.Invalid, token.Node.URI(), "the token is not for a site: give it to tmss join")
+	}
+	// Before the token is spent.
+	dir, err := identity.NewFolder(op, stateDir)
+	if err != nil {
+		return nil, err
+	}
+	joined, err := Join(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	return token, joined.Credentials.Save(filepath.Join(dir, identity.NodeFile))
 }
 
 // elsewhere says whether another hub may give another answer.

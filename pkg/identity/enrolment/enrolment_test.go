@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -208,5 +209,36 @@ func TestRenew(t *testing.T) {
 	}
 	if _, err := enrolment.Renew(t.Context(), d.Source(t, identity.Site, "london"), d.Trust, nil); fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("no hubs: %v", err)
+	}
+}
+
+func TestJoinSite(t *testing.T) {
+	t.Parallel()
+	d := identitytest.NewDomain(t, "example.org")
+	a := (&hub{domain: d}).start(t, "a")
+	text := func(role identity.Role) string {
+		made, err := token(t, d, role, "london", a).Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
+	state := t.TempDir()
+	got, err := enrolment.JoinSite(t.Context(), text(identity.Site), state)
+	if err != nil || got.Node != d.Node(identity.Site, "london") || got.Hubs[0] != a {
+		t.Fatalf("%v, %v", got, err)
+	}
+	stored, err := identity.LoadCredentials(filepath.Join(state, identity.Folder, identity.NodeFile))
+	if err != nil || stored.Node != got.Node {
+		t.Errorf("stored: %v", err)
+	}
+	if _, err := enrolment.JoinSite(t.Context(), text(identity.Site), state); fault.KindOf(err) != fault.Exists {
+		t.Errorf("joined twice: %v", err)
+	}
+	if _, err := enrolment.JoinSite(t.Context(), text(identity.Hub), t.TempDir()); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("a hub's token: %v", err)
+	}
+	if _, err := enrolment.JoinSite(t.Context(), "mss1-x", t.TempDir()); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("no token: %v", err)
 	}
 }
