@@ -162,3 +162,17 @@ func TestTargetsComeAndGo(t *testing.T) {
 		t.Errorf("%q", b.log)
 	}
 }
+
+// The end of a connection that was replaced is no reason to dial again.
+func TestReplacedConnectionEndsLate(t *testing.T) {
+	t.Parallel()
+	b := newBench("hub/a")
+	b.until(0.05)
+	b.open(1, "hub/a", true)
+	b.do(b.setTargets([]Target{{Node: "hub/a", Flow: flow(0)}}, b.now)) // another transport
+	b.until(0.1)
+	b.open(2, "hub/a", true)
+	b.close(1, "hub/a")
+	b.until(0.9)
+	b.want(t, "0.05 dial hub/a #1", "0.05 hang up #1", "0.10 dial hub/a #2")
+}

@@ -85,7 +85,9 @@ type options struct {
 	to     string
 	extra  string
 	body   string
-	copy   int // of the INVITE, in order of arrival; 0 is the last
+	as     string // whose socket sends
+	uri    string // the Request-URI
+	copy   int    // of the INVITE, in order of arrival; 0 is the last
 	number string
 }
 
@@ -99,6 +101,10 @@ func readOptions(words []string) (o options) {
 			o.to = value
 		case key == "body" && value != "":
 			o.body = value
+		case key == "as":
+			o.as = value
+		case key == "uri":
+			o.uri = value
 		case key == "copy" && value != "":
 			o.copy = int(value[0] - '0')
 		case strings.Contains(w, ":"):
@@ -175,10 +181,19 @@ func (p *peer) do(verb string, o options) {
 	switch verb {
 	case "deaf", "hears":
 		p.deaf = verb == "deaf"
+	case "calls-with-old-route":
+		routes := p.routes
+		p.newCall(o.number)
+		p.routes = routes
+		p.sent = p.write("INVITE", p.seq, o.extra, "")
+		p.send(o.via, p.sent)
 	case "forgets-route":
 		p.routes = nil
 	case "invite":
 		p.newCall(o.number)
+		if o.uri != "" {
+			p.target = o.uri
+		}
 		p.sent = p.write("INVITE", p.seq, o.extra, o.body)
 		p.send(o.via, p.sent)
 	case "invite-again":
@@ -201,6 +216,9 @@ func (p *peer) do(verb string, o options) {
 		p.send(o.via, p.derive("ACK", p.failure, ""))
 	case "bye":
 		p.seq++
+		if o.as != "" {
+			p = p.as(o.as)
+		}
 		p.send(o.via, p.write("BYE", p.seq, o.extra, ""))
 	case "respond":
 		method := o.to

@@ -13,6 +13,7 @@ import (
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/identity"
 	"github.com/mss-federation/mss/pkg/identity/identitytest"
+	"github.com/mss-federation/mss/pkg/network"
 	"github.com/mss-federation/mss/pkg/network/memnet"
 	"github.com/mss-federation/mss/pkg/nodelink"
 	"github.com/mss-federation/mss/pkg/siptransport"
@@ -31,6 +32,7 @@ type office struct {
 	stack  *siptx.Stack
 	links  *nodelink.Links
 	octet  byte
+	trunk  network.PacketConn // the other end of trunk/carrier, over UDP
 }
 
 // line is one site's end of its link: whole messages in, whole messages out.
@@ -59,7 +61,8 @@ func linked(t *testing.T, hops []forwarder.Hop, test func(o *office)) {
 		o.links = nodelink.New(nodelink.Options{Accept: true})
 		f, err := forwarder.New(forwarder.Options{
 			Self: "hub/a", Routes: oneRoute(hops), Links: o.links, Keys: keys,
-			SentBy: func(flow siptransport.Flow) netip.AddrPort { return flow.Local },
+			SentBy: func(flow siptransport.Flow) netip.AddrPort { return flow.Local }, Host: "hubs.example.org",
+			Trusted: func(federation.NodeID) bool { return true },
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -78,9 +81,29 @@ func linked(t *testing.T, hops []forwarder.Hop, test func(o *office)) {
 		if err := endpoint.AddTLS(ln, identity.ServerTLS(o.domain.Source(t, identity.Hub, "a"), o.domain.Trust)); err != nil {
 			t.Fatal(err)
 		}
+		o.openTrunk(endpoint)
 		defer start(t, endpoint.Run, o.links.Run, o.stack.Run)()
 		test(o)
 	})
+}
+
+// openTrunk makes a UDP socket of the hub and a trunk that it knows by address.
+func (o *office) openTrunk(endpoint *siptransport.Endpoint) {
+	hub, err := o.net.Host(hubTLS.Addr()).ListenUDP(o.t.Context(), addrOf("a"))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	if err := endpoint.AddUDP(hub); err != nil {
+		o.t.Fatal(err)
+	}
+	o.trunk, err = o.net.Host(addrOf("T").Addr()).ListenUDP(o.t.Context(), addrOf("T"))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.t.Cleanup(func() { _ = o.trunk.Close() }) // memnet's never fails
+	o.links.SetStatics([]nodelink.Static{{
+		Node: "trunk/carrier", Flow: siptransport.Flow{Transport: siptransport.UDP, Local: addrOf("a"), Remote: addrOf("T")},
+	}})
 }
 
 // start runs things and gives what stops them.
@@ -148,7 +171,7 @@ func (l *line) hears(start string) *message {
 func (l *line) invite() {
 	l.send("INVITE sip:1001@example.org SIP/2.0\r\nVia: SIP/2.0/TLS 192.0.2.1:40000;branch=z9hG4bKa;rport\r\nMax-Forwards: 70\r\n" +
 		"From: <sip:4001@example.org>;tag=atag\r\nTo: <sip:1001@example.org>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n" +
-		"Contact: <sip:4001@192.0.2.1>\r\nContent-Length: 0\r\n\r\n")
+		"P-Asserted-Identity: <sip:4001@example.org>\r\nContact: <sip:4001@192.0.2.1>\r\nContent-Length: 0\r\n\r\n")
 }
 
 func (l *line) respond(m *message, status string) {
@@ -241,5 +264,73 @@ func TestAnswerFindsTheCallersNewConnection(t *testing.T) {
 		settle()
 		b.respond(m, "200")
 		a2.hears("SIP/2.0 200")
+	})
+}
+
+// A connection that ends before any answer is replaced by the node's other one, also where no other path is.
+func TestOnlySiteHasAnotherConnection(t *testing.T) {
+	linked(t, twoSites[:1], func(o *office) {
+		a, b1 := o.connect("a"), o.connect("b")
+		a.invite()
+		b1.hears("INVITE")
+		b2 := o.connect("b")
+		b1.stop()
+		b2.respond(b2.hears("INVITE"), "486")
+		a.hears("SIP/2.0 486")
+	})
+}
+
+// A link that has not answered for two seconds is used last, not never.
+func TestSuspectLinksAreUsedLast(t *testing.T) {
+	linked(t, twoSites, func(o *office) {
+		a, b, c := o.connect("a"), o.connect("b"), o.connect("c")
+		o.net.Cut(netip.MustParseAddr("192.0.2.2"), hubTLS.Addr())
+		<-time.After(3 * time.Second)
+		a.invite()
+		c.respond(c.hears("INVITE"), "500")
+		o.net.Heal(netip.MustParseAddr("192.0.2.2"), hubTLS.Addr())
+		b.respond(b.hears("INVITE"), "486")
+		for m := a.hears("SIP/2.0"); !strings.HasPrefix(m.start, "SIP/2.0 486"); m = a.hears("SIP/2.0") {
+			if !strings.HasPrefix(m.start, "SIP/2.0 100") {
+				t.Fatal(m.start)
+			}
+		}
+	})
+}
+
+// Where the transport changes there are two Record-Routes with one cookie, which are popped together. A trunk sees
+// the name of all hubs. A trusted one is told who calls.
+func TestTransportChanges(t *testing.T) {
+	linked(t, []forwarder.Hop{{Node: "trunk/carrier", Rule: "1"}}, func(o *office) {
+		a := o.connect("a")
+		a.invite()
+		buf := make([]byte, 65536)
+		n, _, err := o.trunk.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := parse(string(buf[:n]))
+		routes := m.all("Record-Route")
+		if len(routes) != 2 || !strings.HasPrefix(routes[0], "<sip:hubs.example.org;lr;mss=") ||
+			!strings.HasPrefix(routes[1], "<sip:192.0.2.101:5061;transport=tls;lr;mss=") {
+			t.Fatalf("%q", routes)
+		}
+		if m.first("P-Asserted-Identity") == "" {
+			t.Error("a trusted trunk is not told who calls")
+		}
+		bye := "BYE sip:4001@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.20:5060;branch=z9hG4bKt\r\nMax-Forwards: 70\r\n" +
+			"Route: " + strings.Join(routes, ",") + "\r\nFrom: <sip:1001@example.org>;tag=ttag\r\nTo: <sip:4001@example.org>;tag=atag\r\n" +
+			"Call-ID: c\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n"
+		if _, err := o.trunk.WriteToUDPAddrPort([]byte(bye), addrOf("a")); err != nil {
+			t.Fatal(err)
+		}
+		for m = a.hears(""); m.method() != "BYE"; m = a.hears("") {
+			if m.request {
+				t.Fatal(m.start)
+			}
+		}
+		if left := m.all("Route"); len(left) != 0 {
+			t.Errorf("Routes are left: %q", left)
+		}
 	})
 }

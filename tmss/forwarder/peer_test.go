@@ -126,6 +126,13 @@ func (p *peer) take(m *message) {
 	p.target = strings.Trim(m.first("Contact"), "<>")
 }
 
+// as is this peer with another one's socket.
+func (p *peer) as(other string) *peer {
+	masked := *p
+	masked.conn = p.scene.peers[other].conn
+	return &masked
+}
+
 func (p *peer) keepCopy(m *message) {
 	if len(p.copies) > 0 && p.copies[0].first("Call-ID") != m.first("Call-ID") {
 		p.copies = nil

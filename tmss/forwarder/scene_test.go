@@ -25,7 +25,7 @@ import (
 )
 
 // scene is a conversation on an in-memory network: sites and a trunk that a script plays, and real hubs between
-// them. Site A is 192.0.2.1, B 192.0.2.2, C 192.0.2.3; T is a trunk at 192.0.2.20; hub a is 192.0.2.101, b .102.
+// them. Site A to E are 192.0.2.1 to .5; T is a trunk at 192.0.2.20; hub a is 192.0.2.101, b .102.
 type scene struct {
 	t     *testing.T
 	net   *memnet.Net
@@ -40,11 +40,11 @@ type scene struct {
 }
 
 var nodes = map[string]federation.NodeID{
-	"A": "site/a", "B": "site/b", "C": "site/c", "T": "trunk/carrier", "a": "hub/a", "b": "hub/b",
+	"A": "site/a", "B": "site/b", "C": "site/c", "D": "site/d", "E": "site/e", "T": "trunk/carrier", "a": "hub/a", "b": "hub/b",
 }
 
 func addrOf(name string) netip.AddrPort {
-	octet := map[string]byte{"A": 1, "B": 2, "C": 3, "T": 20, "a": 101, "b": 102, "X": 66}[name]
+	octet := map[string]byte{"A": 1, "B": 2, "C": 3, "D": 4, "E": 5, "T": 20, "a": 101, "b": 102, "X": 66}[name]
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, octet}), 5060)
 }
 
@@ -91,7 +91,7 @@ func newScene(t *testing.T) *scene {
 		hubs: map[string]*hub{}, peers: map[string]*peer{}, names: map[string]string{},
 	}
 	s.keys.Set([]cookie.Key{{ID: 1, Made: time.Now()}})
-	for _, name := range []string{"A", "B", "C", "T", "X"} {
+	for _, name := range []string{"A", "B", "C", "D", "E", "T", "X"} {
 		s.peers[name] = s.newPeer(name)
 	}
 	return s

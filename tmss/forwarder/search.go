@@ -254,9 +254,7 @@ func (s *search) OnTimer(int) {
 		return
 	}
 	s.h.trip(a)
-	if !s.heard() {
-		s.advance()
-	}
+	s.advance()
 }
 
 // trip opens the breaker before an attempt's peer.
@@ -267,9 +265,9 @@ func (f *Forwarder) trip(a *attempt) {
 	}
 }
 
-// advance takes the next path, waits for an attempt that was answered provisionally, or gives up.
+// advance takes the next path or gives up, unless an attempt that was answered provisionally will still decide.
 func (s *search) advance() {
-	if !s.next() && !s.heard() {
+	if !s.heard() && !s.next() {
 		s.exhaust()
 	}
 }
