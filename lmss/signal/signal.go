@@ -6,16 +6,14 @@ package signal
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/mss-federation/mss/lmss/admin"
 	"github.com/mss-federation/mss/lmss/config"
 	"github.com/mss-federation/mss/pkg/adminapi"
+	"github.com/mss-federation/mss/pkg/layers"
 	"github.com/mss-federation/mss/pkg/network"
 	"github.com/mss-federation/mss/pkg/siptransport"
 )
@@ -85,24 +83,24 @@ func (p *prepared) run(ctx context.Context, s *site, restored *leftovers, o *Opt
 		return err
 	}
 	api := p.api(s, o)
-	var layers layers
-	defer layers.stop()
+	var parts layers.Layers
+	defer parts.Stop()
 	if p.store != nil {
-		layers.start("store", o.Logger, p.store.Run)
+		parts.Start("store", o.Logger, p.store.Run)
 	}
 	if p.client != nil {
-		layers.start("voice", o.Logger, p.client.Run)
+		parts.Start("voice", o.Logger, p.client.Run)
 	}
-	layers.start("workers", o.Logger, s.stack.Run)
+	parts.Start("workers", o.Logger, s.stack.Run)
 	restored.resume(s)
-	layers.start("sockets", o.Logger, s.endpoint.Run)
+	parts.Start("sockets", o.Logger, s.endpoint.Run)
 	if p.uplink != nil {
-		layers.start("uplink", o.Logger, p.uplink.Run)
+		parts.Start("uplink", o.Logger, p.uplink.Run)
 	}
-	layers.start("housekeeping", o.Logger, s.housekeeping)
-	layers.start("admin", o.Logger, func(ctx context.Context) error { return api.Run(ctx, listener) })
+	parts.Start("housekeeping", o.Logger, s.housekeeping)
+	parts.Start("admin", o.Logger, func(ctx context.Context) error { return api.Run(ctx, listener) })
 	if o.Beat != nil {
-		layers.start("heartbeat", o.Logger, func(ctx context.Context) error {
+		parts.Start("heartbeat", o.Logger, func(ctx context.Context) error {
 			o.Beat(ctx, func() bool {
 				ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 				defer cancel()
@@ -115,58 +113,5 @@ func (p *prepared) run(ctx context.Context, s *site, restored *leftovers, o *Opt
 	if o.Ready != nil {
 		o.Ready()
 	}
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-layers.broken():
-		return err
-	}
-}
-
-// layers runs long-lived things and stops them in the reverse order of their start.
-type layers struct {
-	running []layer
-	failed  chan error
-	once    sync.Once
-}
-
-type layer struct {
-	name   string
-	cancel context.CancelFunc
-	done   chan struct{}
-}
-
-// start runs fn until stop. A layer that ends by itself is a failure of the process.
-func (l *layers) start(name string, logger *slog.Logger, fn func(context.Context) error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	it := layer{name: name, cancel: cancel, done: make(chan struct{})}
-	l.running = append(l.running, it)
-	failed := l.broken()
-	go func() {
-		defer close(it.done)
-		err := fn(ctx)
-		if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
-			return
-		}
-		logger.Error("part of the process ended", "part", name, "err", err)
-		if err == nil {
-			err = errors.New(name + " ended")
-		}
-		select {
-		case failed <- err:
-		default:
-		}
-	}()
-}
-
-func (l *layers) broken() chan error {
-	l.once.Do(func() { l.failed = make(chan error, 1) })
-	return l.failed
-}
-
-func (l *layers) stop() {
-	for _, it := range slices.Backward(l.running) {
-		it.cancel()
-		<-it.done
-	}
+	return parts.Wait(ctx)
 }
