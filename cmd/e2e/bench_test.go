@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,5 +56,28 @@ func TestBenchNoticesBrokenCalls(t *testing.T) {
 	must(t, err)
 	if r.Failed != 20 || r.Trouble == "" {
 		t.Errorf("%d of 20 calls failed, sipp says %q", r.Failed, r.Trouble)
+	}
+}
+
+// TestBenchNoticesLostRinging: the 180s of a callee that sends none are lost, and its calls go on.
+func TestBenchNoticesLostRinging(t *testing.T) {
+	t.Parallel()
+	files := t.TempDir()
+	must(t, os.CopyFS(files, os.DirFS(benchFiles)))
+	callee := filepath.Join(files, "uas.xml")
+	text, err := os.ReadFile(callee)
+	must(t, err)
+	before, rest, ok1 := strings.Cut(string(text), "<send>") // the first is the 180
+	_, after, ok2 := strings.Cut(rest, "</send>")
+	if !ok1 || !ok2 {
+		t.Fatalf("no message in %s", callee)
+	}
+	must(t, os.WriteFile(callee, []byte(before+after), 0o600))
+	c, err := contender.Named(contender.Core)
+	must(t, err)
+	r, err := load.Run(limit(t), load.Place{Bin: bin, Files: files}, c[0], load.Load{Rate: 20, Seconds: 1})
+	must(t, err)
+	if r.Failed != 0 || r.Lost180 != 20 {
+		t.Errorf("%d failed and %d lost 180s of 20, none of which was sent", r.Failed, r.Lost180)
 	}
 }

@@ -51,6 +51,8 @@ func TestJudge(t *testing.T) {
 	broken.Failed = 7
 	unheard := at(contender.Core, 500, 100)
 	unheard.Lost180 = 1
+	lame := at(contender.Anchor, 500, 100)
+	lame.Failed = 1
 	slow := at(contender.Core, 500, 100)
 	slow.Elapsed = 50 * time.Second
 	for name, c := range map[string]struct {
@@ -64,7 +66,8 @@ func TestJudge(t *testing.T) {
 		"without anchor":  {[]load.Result{at(contender.Core, 2000, 999)}, "", false},
 		"a failed call":   {[]load.Result{broken}, "FAILED: core at 500 calls/s: 7 failed, 0 lost 180s", true},
 		"a lost 180":      {[]load.Result{unheard}, "FAILED: core at 500 calls/s: 0 failed, 1 lost 180s", true},
-		"missed its rate": {[]load.Result{slow}, "note:   the machine was not quiet, or a rate not reached", false},
+		"a lame anchor":   {[]load.Result{lame}, "note:   kamailio at 500 calls/s: 1 failed, 0 lost 180s\nnote:   the machine was not quiet enough", false},
+		"missed its rate": {[]load.Result{slow}, "note:   the machine was not quiet enough, or a rate not reached", false},
 	} {
 		var out bytes.Buffer
 		err := judge(c.results, &out)

@@ -40,7 +40,8 @@ type Result struct {
 	Lost180   int // calls that were answered without a 180 that the caller saw before
 	Phones    int // messages that caller or callee repeated, as nothing came back in time
 	Server    int // messages that the contender repeated
-	Dropped   int // datagrams that had no room in the contender's socket
+	Dropped   int // datagrams that had no room in a socket of the contender
+	Unheard   int // datagrams that had no room in a socket of caller or callee
 	Elapsed   time.Duration
 	CPU       time.Duration // of all the contender's processes
 	Others    time.Duration // of programs that have nothing to do with the run
@@ -70,12 +71,13 @@ func Run(ctx context.Context, place Place, c contender.Contender, load Load) (_ 
 
 // scene is a running contender with a callee behind it.
 type scene struct {
-	place  Place
-	dir    string
-	caller netip.Addr
-	callee *sipp.Process
-	server contender.Server
-	begun  int // callers so far
+	place      Place
+	dir        string
+	caller     netip.Addr
+	callee     *sipp.Process
+	calleeAddr netip.Addr
+	server     contender.Server
+	begun      int // callers so far
 }
 
 // open starts callee and contender. The caller ends it with close.
@@ -96,6 +98,7 @@ func (s *scene) start(ctx context.Context, start func(context.Context, contender
 	if err != nil {
 		return err
 	}
+	s.calleeAddr = callee.Addr()
 	dir, err := s.folder("callee")
 	if err != nil {
 		return err

@@ -3,6 +3,8 @@ package load
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/mss-federation/mss/cmd/internal/bench/contender"
@@ -19,17 +21,45 @@ type usage struct {
 	server  time.Duration
 	callee  time.Duration
 	machine time.Duration
-	dropped int
 }
 
 func (s *scene) usage() (usage, error) {
+	select {
+	case <-s.callee.Ended():
+		return usage{}, fmt.Errorf("the callee ended: %s", s.callee.Trouble())
+	default:
+	}
 	u := usage{at: time.Now()}
-	var errs [4]error
+	var errs [3]error
 	u.server, errs[0] = proc.CPU(s.server.PID())
 	u.callee, errs[1] = proc.CPU(s.callee.PID())
 	u.machine, errs[2] = proc.Busy()
-	u.dropped, errs[3] = proc.Dropped(s.server.Addr().Addr())
 	return u, errors.Join(errs[:]...)
+}
+
+// dropEvery is how often dropped datagrams are counted: a socket takes its count with it when it is closed, and the
+// caller closes its own before anybody can ask.
+const dropEvery = 2 * time.Second
+
+// drops waits until the caller has ended. It gives the datagrams that had no room at the server, and at its phones.
+func (s *scene) drops(caller *sipp.Process) (server, phones int, err error) {
+	tick := time.NewTicker(dropEvery)
+	defer tick.Stop()
+	for ended := false; !ended; {
+		select {
+		case <-caller.Ended():
+			ended = true
+		case <-tick.C:
+		}
+		var now [3]int
+		for i, addr := range []netip.Addr{s.server.Addr().Addr(), s.caller, s.calleeAddr} {
+			if now[i], err = proc.Dropped(addr); err != nil {
+				return 0, 0, err
+			}
+		}
+		server, phones = max(server, now[0]), max(phones, now[1]+now[2])
+	}
+	return server, phones, nil
 }
 
 // measure puts the load on the contender and counts.
@@ -42,6 +72,10 @@ func (s *scene) measure(ctx context.Context, c contender.Contender, load Load) (
 	caller, err := s.call(ctx, c.Digest, sipp.Calls{Rate: load.Rate, Count: load.Calls(), Open: openCalls(load)}, limit)
 	if err != nil {
 		return Result{}, err
+	}
+	atServer, atPhones, err := s.drops(caller)
+	if err != nil {
+		return Result{}, errors.Join(err, caller.Kill())
 	}
 	out, callerCPU, err := caller.Wait()
 	if err != nil {
@@ -58,10 +92,11 @@ func (s *scene) measure(ctx context.Context, c contender.Contender, load Load) (
 	r := Result{
 		Contender: c.Name, Load: load,
 		Failed:  load.Calls() - out.Successful,
-		Lost180: out.Missing("180", "200"),
+		Lost180: out.Received("200"), // the scenarios' first 200 is the one without a 180
 		Phones:  out.RepeatedBySelf() + in.RepeatedBySelf(),
 		Server:  out.RepeatedByPeer() + in.RepeatedByPeer(),
-		Dropped: after.dropped - before.dropped,
+		Dropped: atServer,
+		Unheard: atPhones,
 		Elapsed: after.at.Sub(before.at),
 		CPU:     after.server - before.server,
 	}
@@ -73,5 +108,5 @@ func (s *scene) measure(ctx context.Context, c contender.Contender, load Load) (
 }
 
 // openCalls is how many calls may be open before SIPp begins fewer: enough for those that a lost message delays, so that
-// all contenders get the same load.
-func openCalls(load Load) int { return max(100, load.Rate*10) }
+// all contenders get the same load; SIPp wants fewer than it may open files.
+func openCalls(load Load) int { return max(100, load.Rate*5) }

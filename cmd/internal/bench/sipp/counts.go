@@ -122,13 +122,11 @@ func lastRow(table string, visit func(column, value string) error) error {
 	return nil
 }
 
-// Missing is how many calls got their final status without the provisional one before it.
-func (c Counts) Missing(provisional, final string) int {
-	return c.messages(final, true) - c.messages(provisional, true)
-}
-
 // Sent is how many messages the first step that sends name has sent.
 func (c Counts) Sent(name string) int { return c.messages(name, false) }
+
+// Received is how many messages the first step that waits for name has got.
+func (c Counts) Received(name string) int { return c.messages(name, true) }
 
 func (c Counts) messages(name string, incoming bool) int {
 	for _, s := range c.Steps {

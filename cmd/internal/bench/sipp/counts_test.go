@@ -26,8 +26,8 @@ func TestCounts(t *testing.T) {
 		if c.Created != 300 || c.Successful != 299 || c.Failed != 1 {
 			t.Errorf("%s: %d calls, %d successful, %d failed", name, c.Created, c.Successful, c.Failed)
 		}
-		if got := c.Missing("180", "200"); got != 1 {
-			t.Errorf("%s: %d lost 180s, want 1", name, got)
+		if rang, acked := c.Received("180"), c.Sent("ACK"); rang != 298 || acked != 299 {
+			t.Errorf("%s: %d rang, %d acknowledged", name, rang, acked)
 		}
 		if got := c.RepeatedBySelf(); got != 9 { // INVITE and BYE; an ACK only answers a repeated 200
 			t.Errorf("%s: repeated %d times, want 9", name, got)
@@ -55,7 +55,7 @@ func TestNoCounts(t *testing.T) {
 	if _, err := parseCounts(strings.Replace(callerStat, ";299;", ";x;", 1), callerSteps); err == nil {
 		t.Error("a count that is no number was read")
 	}
-	if c := (Counts{}); c.Missing("180", "200") != 0 || c.RepeatedByPeer() != 0 {
+	if c := (Counts{}); c.Received("180") != 0 || c.RepeatedByPeer() != 0 {
 		t.Error("nothing is something")
 	}
 }

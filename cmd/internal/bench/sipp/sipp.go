@@ -186,19 +186,3 @@ func (p *Process) Kill() error {
 	<-p.ended
 	return nil
 }
-
-// troubleBytes bounds what Trouble quotes: the first failed call tells most, and all of them fill the screen.
-const troubleBytes = 1500
-
-// Trouble is the beginning of what the process said about failed calls, or about itself when it could not run.
-func (p *Process) Trouble() string {
-	files, err := filepath.Glob(filepath.Join(p.dir, "*_errors.log"))
-	if err != nil || len(files) == 0 {
-		files = []string{filepath.Join(p.dir, "output")}
-	}
-	data, err := os.ReadFile(files[0])
-	if err != nil {
-		return err.Error()
-	}
-	return string(bytes.TrimSpace(data[:min(len(data), troubleBytes)]))
-}
