@@ -170,6 +170,7 @@ func (s *Session) keepalive(now time.Time) {
 	}
 	s.send(&exchangev1.Frame{Kind: &exchangev1.Frame_Keepalive{Keepalive: k}})
 	s.acknowledge()
+	s.state()
 }
 
 func (s *Session) do(a Action) { s.actions = append(s.actions, a) }

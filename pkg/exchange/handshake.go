@@ -114,9 +114,6 @@ func (s *Session) handleConfirm(c *exchangev1.OpenConfirm, now time.Time) {
 	}
 	s.confirmed = true
 	s.peer.Resumed = c.GetResumed()
-	if !s.peer.Resumed {
-		s.in.resume = Resume{}
-	}
 	s.out.credit = c.GetCreditBytes()
 	s.establish(now)
 }

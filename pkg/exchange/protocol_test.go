@@ -48,10 +48,10 @@ func TestOpenIsRefused(t *testing.T) {
 func TestHoldIsTheSmallerOne(t *testing.T) {
 	t.Parallel()
 	site := siteConfig()
-	site.Hold, site.Keepalive = 9*time.Second, 5*time.Second/2
+	site.Hold, site.Keepalive = 4500*time.Millisecond, 1500*time.Millisecond
 	p := newPair(t, site, hubConfig(), Nothing{}, Nothing{})
 	p.start()
-	if p.a.peer.Hold != 9*time.Second || p.b.peer.Hold != 9*time.Second {
+	if p.a.peer.Hold != site.Hold || p.b.peer.Hold != site.Hold {
 		t.Fatalf("hold %v and %v", p.a.peer.Hold, p.b.peer.Hold)
 	}
 	p.wait(time.Minute) // the hub must have sent keepalives more often than it would by itself

@@ -243,7 +243,7 @@ func (s *Session) deliver(deltas []Delta) {
 
 // advance notes that everything up to a version is here.
 func (s *Session) advance(version uint64) {
-	if version > 0 && len(s.in.refreshing) == 0 {
+	if version > 0 {
 		s.in.resume = Resume{Epoch: s.peer.Epoch, Version: version}
 	}
 }

@@ -123,3 +123,69 @@ func TestBookForgetsOldChanges(t *testing.T) {
 		t.Error("the same list again is no change")
 	}
 }
+
+func TestResumedIsFresh(t *testing.T) {
+	t.Parallel()
+	for _, epoch := range []uint64{7, 8} { // the site's session breaks, and the site restarts
+		book := NewBook("site/london", epoch)
+		book.Set(london("1", "2"))
+		site, hub := siteConfig(), hubConfig()
+		site.Epoch, hub.Resume = epoch, Resume{Epoch: 7, Version: 1}
+		p := newPair(t, site, hub, book, Nothing{})
+		p.b.sink.SetStale()
+		p.start()
+		if p.b.sink.Stale() || p.b.peer.Resumed != (epoch == 7) {
+			t.Errorf("epoch %d: stale %v, resumed %v", epoch, p.b.sink.Stale(), p.b.peer.Resumed)
+		}
+	}
+}
+
+// TestHalfARefreshIsNoState cuts inside a refresh that the hub asked for: the next session must bring
+// everything, since what the hub asked for has not come.
+func TestHalfARefreshIsNoState(t *testing.T) {
+	t.Parallel()
+	book := NewBook("site/london", 7)
+	book.Set(london("1", "2"))
+	p := newPair(t, siteConfig(), hubConfig(), book, Nothing{})
+	p.start()
+	p.b.handle(RequestRefresh{}, p.now)
+	step(p.b, p.a, p.now)
+	before := p.b.session.Resume()
+	step(p.a, p.b, p.now)
+	if got := p.b.session.Resume(); got != (Resume{}) || before.Version != 2 {
+		t.Errorf("before the refresh %+v, inside it %+v", before, got)
+	}
+	p.settle()
+	if got := p.b.session.Resume(); got != before {
+		t.Errorf("after the refresh %+v", got)
+	}
+}
+
+func TestManyChanges(t *testing.T) {
+	t.Parallel()
+	const routes = 3000
+	book := NewBook("site/london", 7)
+	list := map[federation.NLRI]*federation.Attributes{}
+	for i := range routes {
+		list[digits(fmt.Sprintf("%04d", i), 4)] = &federation.Attributes{}
+	}
+	book.Set(list)
+	hub := hubConfig()
+	hub.Window = minWindow
+	p := newPair(t, siteConfig(), hub, book, Nothing{})
+	p.start()
+	for n := range list {
+		list[n] = &federation.Attributes{Cost: 1}
+	}
+	book.Set(list)
+	p.a.handle(Changed{}, p.now) // more than one batch: no reason to wait
+	p.settle()
+	for _, r := range p.b.sink.Routes() {
+		if r.Attributes.Cost != 1 {
+			t.Fatalf("%s was not told", r.NLRI)
+		}
+	}
+	if got := p.b.session.Resume().Version; got != 2*routes {
+		t.Errorf("the hub has version %d", got)
+	}
+}

@@ -16,7 +16,8 @@ type outbound struct {
 	credit  uint64
 	sent    uint64 // the revision up to which the neighbour has everything, but for what refreshes bring
 	flushAt time.Time
-	blocked bool // routes wait for credit
+	blocked bool   // routes wait for credit
+	stated  uint64 // the newest version that the neighbour was told
 
 	frames    []*exchangev1.Frame // small paid frames that go before routes
 	directory bool                // a Directory is due
@@ -42,7 +43,7 @@ func (s *Session) begin(view View, resume *exchangev1.Resume) bool {
 	s.out.sent = view.Revision()
 	s.out.target = s.out.sent
 	last := resume.GetLastVersion()
-	if last > 0 && last <= view.Revision() && resume.GetPeerEpoch() == s.config.Epoch && view.Resumable(last) {
+	if last > 0 && resume.GetPeerEpoch() == s.config.Epoch && view.Resumable(last) {
 		s.out.sent = last
 		return true
 	}
@@ -222,6 +223,14 @@ func (s *Session) version() uint64 {
 	return s.out.sent
 }
 
+// state tells how far the neighbour is when what changed did not concern it: it could not resume from a
+// version that is too old.
+func (s *Session) state() {
+	if v := s.version(); s.out.announced && v > s.out.stated {
+		s.pay(&exchangev1.Frame{Kind: &exchangev1.Frame_Update{Update: &exchangev1.Update{Version: v}}})
+	}
+}
+
 // pay sends a frame if the credit allows it.
 func (s *Session) pay(f *exchangev1.Frame) bool {
 	if s.phase != established || uint64(proto.Size(f)) > s.out.credit {
@@ -234,6 +243,7 @@ func (s *Session) pay(f *exchangev1.Frame) bool {
 // mustPay sends a frame that is known to be covered.
 func (s *Session) mustPay(f *exchangev1.Frame) {
 	s.out.credit -= min(s.out.credit, uint64(proto.Size(f)))
+	s.out.stated = max(s.out.stated, f.GetUpdate().GetVersion(), f.GetEndRefresh().GetVersion(), f.GetEndOfRib().GetVersion())
 	s.send(f)
 }
 

@@ -105,6 +105,9 @@ func step(from, to *end, now time.Time) bool {
 		from.t.Fatal(err)
 	}
 	from.wire = from.wire[1:]
+	if u := f.GetUpdate(); u.GetVersion() > 0 && len(to.session.in.refreshing) > 0 {
+		from.t.Fatal("inside a refresh an update stated a version")
+	}
 	to.handle(Received{Frame: f}, now)
 	return true
 }

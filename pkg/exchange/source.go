@@ -16,8 +16,8 @@ type Source interface {
 type View interface {
 	// Revision is that of the newest change in the view.
 	Revision() uint64
-	// Resumable says whether a neighbour that has everything up to a version may go on from there: all
-	// changes after it are known, and export policy towards it is the same as then.
+	// Resumable says whether a neighbour that has everything up to a version may go on from there: it is
+	// not above Revision, all changes after it are known, and export policy towards it is the same as then.
 	Resumable(version uint64) bool
 	// Changes are those after since, in order, at most limit of them; through is the revision up to which
 	// nothing else changed for this neighbour. False: they are no longer known.

@@ -127,12 +127,18 @@ func refuse(d routetable.Decision, rule string) routetable.Decision {
 
 func siteOf(node federation.NodeID) (federation.SiteID, bool) {
 	id, ok := strings.CutPrefix(string(node), "site/")
-	return federation.SiteID(id), ok
+	if !ok {
+		return "", false
+	}
+	return federation.SiteID(id), true
 }
 
 func hubOf(node federation.NodeID) (federation.HubID, bool) {
 	id, ok := strings.CutPrefix(string(node), "hub/")
-	return federation.HubID(id), ok
+	if !ok {
+		return "", false
+	}
+	return federation.HubID(id), true
 }
 
 func nodeOf(site federation.SiteID) federation.NodeID { return federation.NodeID("site/" + site) }
