@@ -64,9 +64,15 @@ func converse(t *testing.T, commands string) string {
 		if strings.Contains(commands, "# direct") {
 			p.media, p.call.Anchor = nil, false
 		}
+		if strings.Contains(commands, "# with hubs") {
+			p.uplink = withHubs(t, sc)
+		}
 	})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
+	if s.uplink != nil {
+		running.Go(func() { _ = s.uplink.Run(ctx) })
+	}
 	running.Go(func() { _ = s.stack.Run(ctx) })
 	running.Go(func() { _ = s.endpoint.Run(ctx) })
 	for _, name := range []string{"A", "B", "C"} {

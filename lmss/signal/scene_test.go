@@ -57,6 +57,7 @@ type phone struct {
 	pings   int    // CRLF pings that came
 	failure string // To of the last failure of our INVITE
 	replyTo map[string]*sip.Request
+	hub     *hub // nil for a phone
 }
 
 func newScene(t *testing.T, site netip.AddrPort) *scene {
@@ -86,6 +87,11 @@ func (s *scene) phone(name string) *phone {
 
 func (s *scene) close() {
 	for _, p := range s.phones {
+		if p.hub != nil {
+			p.hub.die()
+			p.hub.running.Wait()
+			continue
+		}
 		_ = p.conn.Close()
 	}
 }
@@ -127,11 +133,15 @@ func (s *scene) flush() {
 		return cmp.Or(a.at.Compare(b.at), strings.Compare(a.phone, b.phone))
 	})
 	for _, h := range s.pending {
+		more := ""
+		if s.phones[h.phone].hub != nil {
+			more = s.hubWords(h.msg)
+		}
 		switch m := h.msg.(type) {
 		case *sip.Request:
-			s.say("%s <- %s%s", h.phone, m.Method, s.describe(m))
+			s.say("%s <- %s%s%s", h.phone, m.Method, s.describe(m), more)
 		case *sip.Response:
-			s.say("%s <- %d %s%s", h.phone, m.StatusCode, m.Reason, s.describe(m))
+			s.say("%s <- %d %s%s%s", h.phone, m.StatusCode, m.Reason, s.describe(m), more)
 		}
 	}
 	s.pending = nil
@@ -260,6 +270,10 @@ func (p *phone) offer(direction string) string {
 }
 
 func (p *phone) send(text string) {
+	if p.hub != nil {
+		p.hub.send(text)
+		return
+	}
 	if _, err := p.conn.WriteToUDPAddrPort([]byte(text), p.scene.site); err != nil {
 		p.scene.t.Error(err)
 	}
@@ -271,9 +285,14 @@ func (p *phone) write(method, uri string, seq int, extra, contentType, body stri
 	if contentType != "" {
 		extra += "Content-Type: " + contentType + "\r\n"
 	}
-	return fmt.Sprintf("%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK%s%d;rport\r\nMax-Forwards: 70\r\n"+
+	transport := "UDP"
+	if p.hub != nil {
+		transport = "TLS"
+		extra += p.hub.recordRoute()
+	}
+	return fmt.Sprintf("%s %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=z9hG4bK%s%d;rport\r\nMax-Forwards: 70\r\n"+
 		"From: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\nContact: <sip:%s@%s>\r\n%sContent-Length: %d\r\n\r\n%s",
-		method, uri, p.addr, p.name, p.branch, p.ours, p.theirs, p.callID, seq, strings.TrimPrefix(method, "re"),
+		method, uri, transport, p.addr, p.name, p.branch, p.ours, p.theirs, p.callID, seq, strings.TrimPrefix(method, "re"),
 		p.number, p.addr, extra, len(body), body)
 }
 
@@ -286,6 +305,9 @@ func (p *phone) reply(req *sip.Request, status int, extra, body string) {
 	fmt.Fprintf(&b, "SIP/2.0 %d %s\r\n", status, "Text")
 	for _, h := range req.GetHeaders("Via") {
 		fmt.Fprintf(&b, "Via: %s\r\n", h.Value())
+	}
+	if p.hub != nil {
+		extra += p.hub.recordRoute()
 	}
 	to := req.To().Value()
 	if _, tagged := req.To().Params.Get("tag"); !tagged && status > 100 {
@@ -311,6 +333,7 @@ func settle() {
 type described interface {
 	sip.Message
 	GetHeader(name string) sip.Header
+	GetHeaders(name string) []sip.Header
 }
 
 // pinged is the number of pings so far.

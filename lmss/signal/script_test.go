@@ -19,7 +19,9 @@ import (
 //
 //	A invite 4002 [nosdp] [header: value]   A reinvite [hold|resume|nosdp]   A cancel   A ack [sdp]
 //	ring 4006 at B C/0.5   (registers phones of a user, with q)
-//	B respond 180 [sdp|early|hold] [to=BYE]  A bye   A info TEXT   A options   A repeat   A deaf   A hears   wait 500ms
+//	Hb continue Ha   (the other's dialog)
+//	Ha drop   Ha die   Ha revive   (a hub's connection, see hub)
+//	B respond 180 [sdp|early|hold] [by=hub/a] [to=BYE]  A bye   A info TEXT   A options   A repeat   A deaf   A hears   wait 500ms
 func (s *scene) run(line string) {
 	words := strings.Fields(line)
 	if words[0] == "wait" {
@@ -51,6 +53,9 @@ func (s *scene) show() {
 }
 
 func (p *phone) command(verb string, args []string, line string) {
+	if p.hub != nil && p.hub.command(verb) {
+		return
+	}
 	switch verb {
 	case "invite":
 		p.dial(args, line)
@@ -76,6 +81,9 @@ func (p *phone) command(verb string, args []string, line string) {
 	case "update":
 		p.seq++
 		p.send(p.write("UPDATE", p.target, p.seq, "", "", ""))
+	case "continue": // another one's dialog, as if it were this one's
+		other := p.scene.phones[args[0]]
+		p.callID, p.ours, p.theirs, p.target, p.seq = other.callID, other.ours, other.theirs, other.target, other.seq
 	case "repeat":
 		p.send(p.sent)
 	case "copy": // the last INVITE through another connection: a transaction of its own
@@ -138,7 +146,7 @@ func (p *phone) respond(args []string) {
 	if err != nil {
 		p.scene.t.Fatal(err)
 	}
-	req, body := p.invite, ""
+	req, body, extra := p.invite, "", ""
 	for _, a := range args[1:] {
 		switch {
 		case a == "sdp":
@@ -147,11 +155,13 @@ func (p *phone) respond(args []string) {
 			body = strings.NewReplacer("AVP 8 ", "AVP 0 ", "rtpmap:8 PCMA", "rtpmap:0 PCMU").Replace(p.offer("sendrecv"))
 		case a == "hold":
 			body = p.offer("recvonly")
+		case strings.HasPrefix(a, "by="):
+			extra = "X-MSS-By: " + a[3:] + "\r\n"
 		case strings.HasPrefix(a, "to="):
 			req = p.replyTo[a[3:]]
 		}
 	}
-	p.reply(req, status, "", body)
+	p.reply(req, status, extra, body)
 }
 
 func (p *phone) acknowledge(sdp bool) {

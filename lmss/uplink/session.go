@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/mss-federation/mss/pkg/exchange"
+	"github.com/mss-federation/mss/pkg/fault"
 	"github.com/mss-federation/mss/pkg/fault/faultgrpc"
 	"github.com/mss-federation/mss/pkg/identity"
 	exchangev1 "github.com/mss-federation/mss/proto/mss/exchange/v1"
@@ -42,6 +43,9 @@ type session struct {
 	log    *slog.Logger
 	wake   chan struct{} // holds a token when an attempt is worth it now
 	resume exchange.Resume
+	// failed says that the last attempt made no session, and failure of what kind that was.
+	failed  bool
+	failure fault.Kind
 
 	mu struct {
 		sync.Mutex
@@ -124,16 +128,17 @@ func (s *session) run(ctx context.Context) {
 	}
 }
 
-// report says why a session ended, and once why none can be made.
+// report says why a session ended, and why none can be made, each kind of failure once in a row.
 func (s *session) report(err error, lasted bool) {
-	again := s.state().reason == err.Error()
 	s.enter(Down, err.Error())
+	kind := fault.KindOf(err)
 	switch {
 	case lasted:
 		s.log.Warn("session ended", "err", err)
-	case !again:
+	case !s.failed || s.failure != kind:
 		s.log.Warn("no session with hub", "address", s.hub.GRPC, "err", err)
 	}
+	s.failed, s.failure = !lasted, kind
 }
 
 // attempt carries one session from its dialling to its end. The error tells why it is over.
