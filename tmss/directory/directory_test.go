@@ -204,6 +204,11 @@ func TestThreeMembers(t *testing.T) {
 	if got := get(t, client, "/x"); got != "2" && got != "3" { // the third may have arrived late
 		t.Errorf("after the quorum is back: %q", got)
 	}
+	members[0].Kill(t)
+	begin := time.Now()
+	if err := members[2].Exited(t); err != nil || time.Since(begin) > 10*time.Second {
+		t.Errorf("an orderly end without quorum: %v after %v", err, time.Since(begin))
+	}
 }
 
 // Revoking a hub ends what it has open.
