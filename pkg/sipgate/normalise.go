@@ -190,7 +190,7 @@ func (n *normaliser) startLine(line []byte) {
 	switch {
 	case !oddStart(line):
 		n.dst = append(n.dst, line...)
-	case foldEqual(line[:4], "sip/"):
+	case len(line) >= 12 && foldEqual(line[:4], "sip/"):
 		n.dst = append(append(n.dst, version[:4]...), line[4:]...)
 		if sipWord(line[12:]) {
 			n.dst = append(n.dst, ' ')

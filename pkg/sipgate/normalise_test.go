@@ -106,3 +106,17 @@ func BenchmarkNormaliseOdd(b *testing.B) {
 		}
 	}
 }
+
+// A start line that is too short for a status line once ended the process, before any check.
+func TestShortStartLines(t *testing.T) {
+	t.Parallel()
+	for _, start := range []string{"SIP/000 0: ", "SIP/ 0: ", " : ", "a 0: ", "sip/2.0 1: "} {
+		for _, rest := range []string{"", "\r\n", "\r\n\r\n", "\r\nk: x\r\n\r\n"} {
+			msg := Normalise([]byte(start + rest))
+			var h Head
+			if r := Scan(msg, &h); r == nil {
+				t.Errorf("%q passed as %q", start+rest, msg)
+			}
+		}
+	}
+}
