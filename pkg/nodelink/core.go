@@ -170,16 +170,11 @@ func (c *core) judge(l *link, now, heard time.Time) (actions []action) {
 	if heard.After(l.heard) {
 		l.heard = heard
 	}
-	switch silent := now.Sub(l.heard); {
-	case silent >= c.clocks.Close && l.state != Down:
-		l.state = Down // its end is under way: closed comes
+	if l.state == Down {
+		return nil // its end is under way: closed comes
+	}
+	if l.state = c.clocks.judge(now.Sub(l.heard)); l.state == Down {
 		return []action{{kind: hangUp, flow: l.flow}}
-	case l.state == Down:
-		return nil
-	case silent > c.clocks.Suspect:
-		l.state = Suspect
-	default:
-		l.state = Alive
 	}
 	if l.dialled && now.Sub(l.pinged) >= c.clocks.Ping {
 		l.pinged = now
@@ -188,11 +183,12 @@ func (c *core) judge(l *link, now, heard time.Time) (actions []action) {
 	return actions
 }
 
-// next is when tick should run at the latest: the step while links stand, and when an attempt is due.
-func (c *core) next(now time.Time) time.Time {
+// next is when tick should run at the latest: the step while links stand or others are watched, and when an attempt
+// is due.
+func (c *core) next(now time.Time, watching bool) time.Time {
 	const step = 250 * time.Millisecond
 	at := now.Add(time.Minute)
-	if len(c.links) > 0 || len(c.gone) > 0 {
+	if watching || len(c.links) > 0 || len(c.gone) > 0 {
 		at = now.Add(step)
 	}
 	for _, t := range c.targets {

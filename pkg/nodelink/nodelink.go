@@ -93,6 +93,9 @@ type Options struct {
 	Accept bool
 	// Changed is told when the best state of a node changed, in order, and must not block. May be nil.
 	Changed func(node federation.NodeID, state State)
+	// Probe asks a static peer whether it is there, as with an OPTIONS, and must not block; the answer is [Links.Heard].
+	// Nil asks nobody.
+	Probe func(node federation.NodeID, flow siptransport.Flow)
 	// Clocks bound silence. Zero fields have their defaults.
 	Clocks Clocks
 	// Logger is the owner's. Nil means silence.
@@ -136,6 +139,9 @@ func New(o Options) *Links {
 	}
 	if o.Identify == nil {
 		o.Identify = identify
+	}
+	if o.Probe == nil {
+		o.Probe = func(federation.NodeID, siptransport.Flow) {}
 	}
 	l := &Links{options: o, log: o.Logger, inbox: make(chan struct{}, 1)}
 	l.view.Store(&view{})
@@ -198,7 +204,7 @@ func (l *Links) Nodes() map[federation.NodeID][]Link {
 		all[node] = slices.Clone(links)
 	}
 	for node, link := range l.statics.Load().links {
-		all[node] = append(all[node], link)
+		all[node] = append(all[node], Link{Flow: link.flow, State: link.State(), Static: true})
 	}
 	return all
 }

@@ -30,6 +30,7 @@ type node struct {
 	endpoint *siptransport.Endpoint
 	messages chan string
 	changes  chan string
+	probes   chan federation.NodeID
 	stop     func()
 }
 
@@ -78,7 +79,11 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) start(addr netip.Addr, accept bool) *node {
 	n := &node{messages: make(chan string, 100), changes: make(chan string, 100)}
-	n.Links = nodelink.New(nodelink.Options{Accept: accept, Changed: n.changed})
+	n.probes = make(chan federation.NodeID, 100)
+	n.Links = nodelink.New(nodelink.Options{
+		Accept: accept, Changed: n.changed,
+		Probe: func(id federation.NodeID, _ siptransport.Flow) { n.probes <- id },
+	})
 	n.endpoint = siptransport.New(siptransport.Options{Network: w.net.Host(addr), Receiver: n, Watcher: n.Links})
 	n.Attach(n.endpoint)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -255,6 +260,40 @@ func TestStaticPeers(t *testing.T) {
 		if got, ok := w.hub.Node(tcp); ok {
 			w.t.Errorf("a UDP peer is believed over TCP: %v", got)
 		}
+	})
+}
+
+func TestStaticPeerIsJudgedOnceItAnswered(t *testing.T) {
+	bubble(t, func(w *world) {
+		flow := siptransport.Flow{Transport: siptransport.UDP, Local: netip.AddrPortFrom(hubAddr, 5060), Remote: netip.AddrPortFrom(siteAddr, 5060)}
+		w.hub.SetStatics([]nodelink.Static{{Node: "site/paris", Flow: flow, Probe: true}, {Node: "trunk/quiet", Flow: flow}})
+		<-time.After(10 * time.Second)
+		if n := len(w.hub.probes); n < 9 || n > 11 || len(w.hub.changes) != 0 {
+			w.t.Errorf("%d probes in 10 s, %d changes", n, len(w.hub.changes))
+		}
+		for range len(w.hub.probes) {
+			if id := <-w.hub.probes; id != "site/paris" {
+				w.t.Errorf("%s was probed", id)
+			}
+		}
+		w.hub.Heard("site/paris")
+		w.hub.Heard("site/unknown")
+		answered := time.Now()
+		for _, want := range []string{"site/paris suspect", "site/paris down"} {
+			w.want(w.hub.changes, want)
+			if _, ok := w.hub.Best("site/paris"); ok != (want == "site/paris suspect") {
+				w.t.Errorf("%s, and a link: %v", want, ok)
+			}
+		}
+		if got := time.Since(answered); got < 6*time.Second || got > 6300*time.Millisecond {
+			w.t.Errorf("down after %v", got)
+		}
+		w.hub.SetStatics([]nodelink.Static{{Node: "site/paris", Flow: flow, Probe: true}})
+		if _, ok := w.hub.Best("site/paris"); ok {
+			w.t.Error("the same peer is forgotten to be down")
+		}
+		w.hub.Heard("site/paris")
+		w.want(w.hub.changes, "site/paris alive")
 	})
 }
 

@@ -24,7 +24,7 @@ func (l *Links) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		l.turn(c)
-		timer.Reset(time.Until(c.next(time.Now())))
+		timer.Reset(time.Until(c.next(time.Now(), l.statics.Load().probing())))
 	}
 }
 
@@ -43,6 +43,7 @@ func (l *Links) turn(c *core) {
 	}
 	l.perform(c, c.tick(time.Now(), l.heard))
 	l.publish(c)
+	l.probe(time.Now())
 }
 
 func (l *Links) heard(id siptransport.FlowID) time.Time {

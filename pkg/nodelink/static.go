@@ -3,6 +3,8 @@ package nodelink
 import (
 	"net/netip"
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/siptransport"
@@ -15,6 +17,9 @@ type Static struct {
 	Flow siptransport.Flow
 	// Sources are where its messages come from. None means Flow.Remote alone, on any port over TCP.
 	Sources []Source
+	// Probe asks it each Clocks.Ping whether it is there (see Options.Probe). One that has answered once is judged by
+	// its silence, as connections are; one that never did is not.
+	Probe bool
 }
 
 // Source is a range of addresses and ports.
@@ -31,9 +36,29 @@ func (s Source) has(from netip.AddrPort) bool {
 
 // statics is an index that is never changed.
 type statics struct {
-	links  map[federation.NodeID]Link
+	links  map[federation.NodeID]*staticLink
 	exact  map[exactKey]federation.NodeID
 	ranges []staticRange
+}
+
+// staticLink is what changes of a static peer.
+type staticLink struct {
+	flow   siptransport.Flow
+	probed bool
+	asked  time.Time    // Run's: when it was last probed
+	state  atomic.Int32 // a State
+	heard  atomic.Int64 // since epoch; zero is never
+}
+
+// judge is the state after so much silence.
+func (c *Clocks) judge(silent time.Duration) State {
+	switch {
+	case silent >= c.Close:
+		return Down
+	case silent > c.Suspect:
+		return Suspect
+	}
+	return Alive
 }
 
 type exactKey struct {
@@ -50,10 +75,11 @@ type staticRange struct {
 // SetStatics replaces the peers that are known by address. A certificate wins over an address. Where ranges
 // overlap, the one with the longer prefix wins, then the one with fewer ports, then the first.
 func (l *Links) SetStatics(peers []Static) {
-	s := &statics{links: make(map[federation.NodeID]Link), exact: make(map[exactKey]federation.NodeID)}
+	old := l.statics.Load()
+	s := &statics{links: make(map[federation.NodeID]*staticLink), exact: make(map[exactKey]federation.NodeID)}
 	for _, p := range peers {
 		t := p.Flow.Transport
-		s.links[p.Node] = Link{Flow: p.Flow, State: Alive, Static: true}
+		s.links[p.Node] = old.keep(p)
 		sources := p.Sources
 		switch {
 		case len(sources) > 0:
@@ -74,6 +100,17 @@ func (l *Links) SetStatics(peers []Static) {
 		return a.source.ports() - b.source.ports()
 	})
 	l.statics.Store(s)
+	l.signal()
+}
+
+// keep is the peer's link as it was, if it is the same, or a new one.
+func (s *statics) keep(p Static) *staticLink {
+	if old := s.links[p.Node]; old != nil && old.flow == p.Flow && old.probed == p.Probe {
+		return old
+	}
+	link := &staticLink{flow: p.Flow, probed: p.Probe}
+	link.state.Store(int32(Alive))
+	return link
 }
 
 func (s Source) ports() int {
@@ -96,6 +133,56 @@ func (s *statics) find(flow siptransport.Flow) (federation.NodeID, bool) {
 }
 
 func (s *statics) link(node federation.NodeID) (Link, bool) {
-	link, ok := s.links[node]
-	return link, ok
+	link := s.links[node]
+	if link == nil || link.State() == Down {
+		return Link{}, false
+	}
+	return Link{Flow: link.flow, State: link.State(), Static: true}, true
+}
+
+// State is how far the link is trusted.
+func (s *staticLink) State() State { return State(s.state.Load()) }
+
+// Heard says that a static peer answered a probe.
+func (l *Links) Heard(node federation.NodeID) {
+	if link := l.statics.Load().links[node]; link != nil {
+		link.heard.Store(int64(time.Since(epoch)))
+		if link.State() != Alive {
+			l.signal()
+		}
+	}
+}
+
+// probe asks the static peers that are to be asked, and judges those that have answered once.
+func (l *Links) probe(now time.Time) {
+	for node, link := range l.statics.Load().links {
+		if !link.probed {
+			continue
+		}
+		if now.Sub(link.asked) >= l.options.Clocks.Ping {
+			link.asked = now
+			l.options.Probe(node, link.flow)
+		}
+		heard := link.heard.Load()
+		if heard == 0 {
+			continue
+		}
+		state := l.options.Clocks.judge(now.Sub(epoch) - time.Duration(heard))
+		if State(link.state.Swap(int32(state))) != state {
+			l.log.Info("static peer changed", "node", string(node), "state", state.String())
+			if l.options.Changed != nil {
+				l.options.Changed(node, state)
+			}
+		}
+	}
+}
+
+// probing says whether any static peer is probed.
+func (s *statics) probing() bool {
+	for _, link := range s.links {
+		if link.probed {
+			return true
+		}
+	}
+	return false
 }

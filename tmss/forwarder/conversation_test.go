@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "write what the conversations say now in
 //	A invite 1001        options: via=b, and headers as Name:value with _ for a space
 //	B respond 180        options: to=BYE, via=b
 //	A ack, A bye, A cancel, A ack-failure, A OPTIONS 1001, A invite-again via=b (a copy), A reinvite
-//	B deaf, B hears, wait 2s, keys 2 (another key), hub a dies, hub a unready, hub a loses B, hub a knows b
+//	B deaf, B hears, wait 2s, keys 2 (another key), hub a dies, hub a stops, hub a unready, hub a loses B, hub a knows b, hub a probes b
 func TestConversations(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/conversations/*.txt")
@@ -164,10 +164,16 @@ func (s *scene) runHub(name, verb string, args []string) {
 			o.missing[name] = true
 			o.relink(other)
 		}
+	case "stops": // and nobody is told
+		h.stop()
+		delete(s.hubs, name)
 	case "unready":
 		h.ready = false
 	case "loses":
 		h.missing[args[0]] = true
+		h.relink(name)
+	case "probes", "stops-probing":
+		h.probed[args[0]] = verb == "probes"
 		h.relink(name)
 	case "knows": // who has a connection to what it lost
 		h.hubs = []federation.NodeID{nodes[args[0]]}

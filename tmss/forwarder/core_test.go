@@ -242,6 +242,55 @@ func FuzzForward(f *testing.F) {
 	})
 }
 
+// FuzzBack: a response that passed the gate passes it again on its way back, with one Via less.
+func FuzzBack(f *testing.F) {
+	head := "\r\nVia: SIP/2.0/UDP 192.0.2.101:5060;branch=z9hG4bKmss, SIP/2.0/TCP h;branch=z9hG4bK2\r\nv: SIP/2.0/UDP i;branch=z9hG4bK3\r\n" +
+		"f: <sip:a@example.org>;tag=1\r\nTo: <sip:1001@example.org>;tag=2\r\ni: c\r\nCSeq: 1 INVITE\r\n"
+	f.Add([]byte("SIP/2.0 503 x" + head + "X-MSS-By: hub/b\r\nl: 2\r\n\r\nhi"))
+	f.Add([]byte("SIP/2.0 180 " + head + "\r\nbody"))
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		msg = sipgate.Normalise(msg)
+		var before, after sipgate.Head
+		if sipgate.Scan(msg, &before) != nil || before.Request || len(afterFirst(before.Vias[0].Of(msg))) == 0 && len(before.Vias) == 1 {
+			return
+		}
+		got := appendResponse(nil, &siptx.Response{Raw: msg, Head: &before}, relayed(before.Status), false)
+		if len(got) > sipgate.MaxMessage || len(before.Lines) == sipgate.MaxHeaders {
+			return // a Content-Length was added to a message that was full
+		}
+		if r := sipgate.Scan(got, &after); r != nil {
+			t.Fatalf("%v\n%q\nbecame\n%q", r, msg, got)
+		}
+		if count(got, &after) != 0 {
+			t.Errorf("a header of ours is left\n%q", got)
+		}
+		if values(got, &after) != values(msg, &before)-1 || !bytes.Equal(before.Body.Of(msg), after.Body.Of(got)) ||
+			!bytes.Equal(before.To.Of(msg), after.To.Of(got)) || after.Status == 503 {
+			t.Errorf("%q\nbecame\n%q", msg, got)
+		}
+	})
+}
+
+// values counts Via values.
+func values(msg []byte, h *sipgate.Head) (n int) {
+	for _, v := range h.Vias {
+		for rest := v.Of(msg); len(rest) > 0; rest = afterFirst(rest) {
+			n++
+		}
+	}
+	return n
+}
+
+// count counts headers that exist between nodes alone.
+func count(msg []byte, h *sipgate.Head) (n int) {
+	for i := range h.Lines {
+		if isOurs(h.Lines[i].Name.Of(msg)) {
+			n++
+		}
+	}
+	return n
+}
+
 type hubless struct{}
 
 func (hubless) Send(siptransport.Flow, []byte, func(error)) error { return nil }

@@ -17,6 +17,7 @@ import (
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/network/memnet"
 	"github.com/mss-federation/mss/pkg/nodelink"
+	"github.com/mss-federation/mss/pkg/nodelink/probe"
 	"github.com/mss-federation/mss/pkg/siptransport"
 	"github.com/mss-federation/mss/pkg/siptx"
 	"github.com/mss-federation/mss/pkg/tracering"
@@ -73,6 +74,7 @@ type hub struct {
 	routes    *table
 	ready     bool
 	missing   map[string]bool // who has no link here
+	probed    map[string]bool // who is asked whether it is there
 	hubs      []federation.NodeID
 	trace     *tracering.Ring
 	stop      func()
@@ -107,12 +109,14 @@ func (s *scene) hub(name string) *hub {
 // newHub starts a hub that knows everybody but X by UDP address.
 func (s *scene) newHub(name string) *hub {
 	t := s.t
-	h := &hub{routes: &table{hops: map[string][]forwarder.Hop{}}, ready: true, missing: map[string]bool{name: true}}
-	h.links = nodelink.New(nodelink.Options{Accept: true})
+	h := &hub{routes: &table{hops: map[string][]forwarder.Hop{}}, ready: true, missing: map[string]bool{name: true}, probed: map[string]bool{}}
+	sentBy := func(flow siptransport.Flow) netip.AddrPort { return flow.Local }
+	prober := probe.New(sentBy)
+	h.links = nodelink.New(nodelink.Options{Accept: true, Probe: prober.Ask})
 	h.relink(name)
 	f, err := forwarder.New(forwarder.Options{
 		Self: nodes[name], Routes: h.routes, Links: h.links, Keys: s.keys,
-		SentBy: func(flow siptransport.Flow) netip.AddrPort { return flow.Local },
+		SentBy: sentBy,
 		Ready:  func() bool { return h.ready },
 		Hubs:   func(federation.NodeID) []federation.NodeID { return h.hubs },
 	})
@@ -127,6 +131,7 @@ func (s *scene) newHub(name string) *hub {
 	if err != nil {
 		t.Fatal(err)
 	}
+	prober.Attach(h.stack, h.links.Heard)
 	host := s.net.Host(addrOf(name).Addr())
 	h.endpoint = siptransport.New(siptransport.Options{Network: host, Receiver: h.stack, Watcher: h.links})
 	h.links.Attach(h.endpoint)
@@ -156,7 +161,7 @@ func (h *hub) relink(name string) {
 	for letter, node := range nodes {
 		if !h.missing[letter] {
 			flow := siptransport.Flow{Transport: siptransport.UDP, Local: addrOf(name), Remote: addrOf(letter)}
-			statics = append(statics, nodelink.Static{Node: node, Flow: flow})
+			statics = append(statics, nodelink.Static{Node: node, Flow: flow, Probe: h.probed[letter]})
 		}
 	}
 	h.links.SetStatics(statics)

@@ -249,12 +249,10 @@ func records(method string) bool {
 // OnTimer ends the patience with the newest attempt, which nobody has answered at all. It stays open: should it be
 // answered yet, that counts.
 func (s *search) OnTimer(int) {
-	a := s.newest
-	if s.done || s.cancelled || a.over || a.heard {
-		return
+	if a := s.newest; !a.over {
+		s.h.trip(a)
+		s.advance()
 	}
-	s.h.trip(a)
-	s.advance()
 }
 
 // trip opens the breaker before an attempt's peer.
