@@ -168,11 +168,29 @@ func (s *session) attempt(ctx context.Context) error {
 	if err != nil {
 		return faultgrpc.Error(op, err)
 	}
-	return s.exchange(ctx, stream)
+	err = s.exchange(ctx, stream)
+	part(stream)
+	return err
+}
+
+// part waits until the hub has ended the stream: what was sent last is only queued, and cancelling would drop it.
+func part(stream grpc.ClientStream) {
+	if stream.CloseSend() != nil {
+		return
+	}
+	timer := time.NewTimer(partTime)
+	defer timer.Stop()
+	select {
+	case <-stream.Context().Done():
+	case <-timer.C:
+	}
 }
 
 // connectTime bounds what comes before the first frame.
 const connectTime = 5 * time.Second
+
+// partTime bounds what comes after the last.
+const partTime = 500 * time.Millisecond
 
 func (s *session) exchange(ctx context.Context, stream exchange.Stream) error {
 	config := exchange.Config{
