@@ -47,6 +47,15 @@ func (w *Worker) contain() {
 	}
 }
 
+// guard is the recover boundary of readers, who look into messages too, though not far. It must be deferred
+// directly.
+func (s *Stack) guard() {
+	if v := recover(); v != nil {
+		s.metrics.panics.Add(1)
+		s.log.Error("reading panicked", "panic", v, "stack", string(debug.Stack()))
+	}
+}
+
 // tell calls fn; a panic in it is counted and logged, no more.
 func (w *Worker) tell(fn func()) {
 	defer func() {

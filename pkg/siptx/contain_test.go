@@ -1,8 +1,11 @@
 package siptx
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/mss-federation/mss/pkg/siptransport"
 )
 
 // fragile is a user whose methods panic on demand.
@@ -60,4 +63,25 @@ func TestPanicEndsOneResponseTimerOrPost(t *testing.T) {
 		expect(t, "sent", r.starts())
 		r.empty()
 	})
+}
+
+// rotten is a Sender that panics.
+type rotten struct{}
+
+func (rotten) Send(siptransport.Flow, []byte, func(error)) error { panic("send") }
+
+func TestReadersSurvive(t *testing.T) {
+	t.Parallel()
+	stack, err := New(Options{Workers: 1, Queue: 4, Sender: rotten{}, NewHandler: func(*Worker) Handler { return &user{} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 { // nobody runs: three wait, then each is refused
+		stack.Receive(inbound(udpFlow(), request("OPTIONS", branchA, "", 1)))
+	}
+	stack.Refused(udpFlow(), []byte(request("OPTIONS", branchA, "", 1)+"x: y\n"), "why not")
+	stack.Refused(udpFlow(), []byte(strings.Replace(request("OPTIONS", branchA, "", 1), "Content-Length: 0", "l: x", 1)), "why not")
+	if got := stack.Stats().Panics; got != 3 {
+		t.Errorf("%d panics counted, want 3", got)
+	}
 }

@@ -25,6 +25,7 @@ const callIDRandom = 26
 // Receive takes a message from a reader and hands it to the worker of its Call-ID. It never blocks. What has
 // no Call-ID goes to worker 0, whose gate refuses it.
 func (s *Stack) Receive(in *siptransport.Inbound) {
+	defer s.guard()
 	home := 0
 	if id, ok := sipgate.CallID(in.Data); ok {
 		home = s.home(id)

@@ -26,6 +26,7 @@ type readerMetrics struct {
 	lost     atomic.Uint64 // messages dropped because a queue was full
 	unframed atomic.Uint64
 	unsent   atomic.Uint64
+	panics   atomic.Uint64
 }
 
 // measure publishes the sizes that the worker alone can read.
@@ -58,6 +59,7 @@ type Stats struct {
 	Lost     uint64 // messages dropped because a queue was full or the stack had stopped
 	Unframed uint64 // streams that the transport could not frame
 	NotSent  uint64 // refusals by readers that the transport could not send
+	Panics   uint64 // messages that readers could not look at
 }
 
 // Stats reads the counters.
@@ -67,6 +69,7 @@ func (s *Stack) Stats() Stats {
 		Lost:     s.metrics.lost.Load(),
 		Unframed: s.metrics.unframed.Load(),
 		NotSent:  s.metrics.unsent.Load(),
+		Panics:   s.metrics.panics.Load(),
 	}
 	for _, w := range s.workers {
 		m := &w.metrics

@@ -109,6 +109,7 @@ func (s *Stack) FlowClosed(flow siptransport.Flow, cause error) {
 // Refused counts what the transport could not frame, and answers it where the head allows an answer: the
 // transport still sends that before it closes the connection.
 func (s *Stack) Refused(flow siptransport.Flow, msg []byte, reason string) {
+	defer s.guard()
 	s.metrics.unframed.Add(1)
 	s.log.Debug("stream refused", "flow", flow, "reason", reason)
 	h := heads.Get().(*sipgate.Head)
