@@ -23,13 +23,19 @@ const (
 // lost or the entry is missing. A lease that nobody kept alive while the quorum was gone is lost some
 // seconds after the quorum is back.
 func (d *Directory) register(ctx context.Context) {
+	var last string
 	for ctx.Err() == nil {
 		err := d.holdEntry(ctx)
 		d.setRegistered(false)
 		if ctx.Err() != nil {
 			return
 		}
-		d.options.Logger.WarnContext(ctx, "this hub is not in the directory", slog.Any("error", err))
+		level := slog.LevelWarn
+		if err.Error() == last { // a long outage is one line
+			level = slog.LevelDebug
+		}
+		last = err.Error()
+		d.options.Logger.LogAttrs(ctx, level, "this hub is not in the directory", slog.Any("error", err))
 		wait(ctx, retryPause+rand.N(retryPause)) //nolint:gosec // spreading load, no secret
 	}
 }
