@@ -114,7 +114,9 @@ fix-format: $(STAMPS) ## format all Go code
 
 .PHONY: verify-samples
 verify-samples: build ## check the sample configurations with the programs that read them
-	@for f in deploy/config/lmss*.yaml; do $(BIN)/lmss check --config "$$f" >/dev/null || { echo "verify-samples: $$f is refused: run .build/bin/lmss check --config $$f"; exit 1; }; done
+	@for program in lmss tmss; do for f in deploy/config/$$program*.yaml; do \
+		$(BIN)/$$program check --config "$$f" >/dev/null || { echo "verify-samples: $$f is refused: run .build/bin/$$program check --config $$f"; exit 1; }; \
+	done; done
 	@echo "verify-samples: ok"
 
 .PHONY: lint

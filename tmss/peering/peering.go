@@ -53,6 +53,7 @@ type Peering struct {
 		sync.Mutex
 		neighbours map[federation.NodeID]*neighbour
 		hubs       []exchange.Hub
+		changed    chan struct{} // closed at the next change of the table
 	}
 }
 
@@ -69,6 +70,7 @@ func New(o Options) *Peering {
 	}
 	p := &Peering{options: o, wake: make(chan struct{}, 1)}
 	p.mu.neighbours = make(map[federation.NodeID]*neighbour)
+	p.mu.changed = make(chan struct{})
 	p.life, p.end = context.WithCancel(context.Background())
 	return p
 }
@@ -95,8 +97,19 @@ func (p *Peering) all() []*neighbour {
 	return list
 }
 
+// TableChanged is closed when Changed is called next.
+func (p *Peering) TableChanged() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.changed
+}
+
 // Changed says that the table has changed: sessions look what their neighbours must learn. It does not block.
 func (p *Peering) Changed() {
+	p.mu.Lock()
+	close(p.mu.changed)
+	p.mu.changed = make(chan struct{})
+	p.mu.Unlock()
 	for _, n := range p.all() {
 		n.notify()
 	}

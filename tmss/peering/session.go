@@ -168,6 +168,7 @@ func (h *host) Tell(action exchange.Action) {
 		h.p.nudge()
 	case exchange.Synchronised:
 		h.enter(Up, func(*Peer) {})
+		h.p.Changed() // who waits for the whole table sees that this part is here
 	case exchange.Heard:
 		h.count()
 	}

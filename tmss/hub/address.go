@@ -1,0 +1,87 @@
+package hub
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/mss-federation/mss/pkg/exchange"
+	"github.com/mss-federation/mss/pkg/federation"
+	"github.com/mss-federation/mss/pkg/network"
+	"github.com/mss-federation/mss/tmss/discovery"
+)
+
+func addrPort(a net.Addr) netip.AddrPort { return network.AddrPort(a) }
+
+// advertised is a local address as others must use it.
+func (h *hub) advertised(a net.Addr) string {
+	local := addrPort(a)
+	return netip.AddrPortFrom(h.options.Config.Listen.Advertised(local.Addr()), local.Port()).String()
+}
+
+func (h *hub) grpcAddress() string { return h.advertised(h.options.GRPC.Addr()) }
+
+// sipAddresses are where this hub listens for SIP, the best transport first.
+func (h *hub) sipAddresses() []exchange.Address {
+	var list []exchange.Address
+	for _, l := range h.options.TLS {
+		list = append(list, exchange.Address{Transport: "tls", HostPort: h.advertised(l.Addr())})
+	}
+	for _, l := range h.options.TCP {
+		list = append(list, exchange.Address{Transport: "tcp", HostPort: h.advertised(l.Addr())})
+	}
+	for _, c := range h.options.UDP {
+		list = append(list, exchange.Address{Transport: "udp", HostPort: h.advertised(c.LocalAddr())})
+	}
+	return list
+}
+
+// entry is this hub in the directory.
+func (h *hub) entry() discovery.Hub {
+	self := discovery.Hub{
+		ID: federation.HubID(h.self.ID), GRPC: h.grpcAddress(), SIP: map[string]string{}, Epoch: h.epoch,
+		Version: h.options.Software, Protocol: exchange.MaxVersion,
+	}
+	for _, a := range slices.Backward(h.sipAddresses()) { // the first of each transport stays
+		self.SIP[a.Transport] = a.HostPort
+	}
+	return self
+}
+
+// hubMessage is a hub as sites are told of it.
+func hubMessage(other *discovery.Hub) exchange.Hub {
+	m := exchange.Hub{ID: other.ID, GRPC: other.GRPC, Software: other.Version}
+	for transport, address := range other.SIP {
+		m.SIP = append(m.SIP, exchange.Address{Transport: transport, HostPort: address})
+	}
+	slices.SortFunc(m.SIP, func(a, b exchange.Address) int { return strings.Compare(a.Transport, b.Transport) })
+	return m
+}
+
+// directoryAddresses are where the directory's members are.
+func (h *hub) directoryAddresses() []string {
+	d := &h.options.Config.Directory
+	if d.Embedded.On() {
+		return []string{d.Listen.String()}
+	}
+	return d.Endpoints
+}
+
+// directoryTold is where hubs that join find the directory.
+func (h *hub) directoryTold() []string {
+	d := &h.options.Config.Directory
+	if d.Embedded.On() {
+		return []string{netip.AddrPortFrom(h.options.Config.Listen.Advertised(d.Listen.Addr()), d.Listen.Port()).String()}
+	}
+	return d.Endpoints
+}
+
+// listeners are the open sockets for people: "tls 192.0.2.1:5061".
+func (h *hub) listeners() []string {
+	var list []string
+	for _, a := range h.sipAddresses() {
+		list = append(list, a.Transport+" "+a.HostPort)
+	}
+	return append(list, "grpc "+h.grpcAddress())
+}

@@ -1,0 +1,127 @@
+// Package hub is the process of one T-MSS: it wires sockets, links between nodes, forwarder, route table,
+// peering, the view of the directory, enrolment and the operators' API, and runs it all. It decides nothing
+// itself. It starts from what is on its own disk and never waits for the directory (see tmss/directory, which
+// is a process of its own). Start at [Run].
+package hub
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+
+	"github.com/mss-federation/mss/pkg/adminapi"
+	"github.com/mss-federation/mss/pkg/layers"
+	"github.com/mss-federation/mss/pkg/network"
+	"github.com/mss-federation/mss/pkg/siptransport"
+	"github.com/mss-federation/mss/tmss/admin"
+	"github.com/mss-federation/mss/tmss/config"
+)
+
+// Options is what the process is given.
+type Options struct {
+	// Config is checked: EnsureDefaults and Validate have passed.
+	Config config.Config
+	// Network dials. Nil means the kernel's.
+	Network network.Network
+	// UDP, TCP and TLS are the open sockets for SIP, each bound to one local address; GRPC is the listener for
+	// exchange, enrolment and operators. Run closes them.
+	UDP      []network.PacketConn
+	TCP, TLS []net.Listener
+	GRPC     net.Listener
+	// Software is the build, for people.
+	Software string
+	// Logger is the process's. Nil discards.
+	Logger *slog.Logger
+	// Process gives what only the process knows: version, pids. Nil means nothing.
+	Process func() admin.Process
+	// Ready is called once the hub serves. Nil means that nobody waits for it.
+	Ready func()
+}
+
+// Run serves until ctx ends or something that it cannot do without fails. When it returns nothing is left
+// running. The end is the reverse of the start: operators first, then neighbours are told, then calls.
+func Run(ctx context.Context, o Options) error {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Network == nil {
+		o.Network = network.System{}
+	}
+	if o.Process == nil {
+		o.Process = func() admin.Process { return admin.Process{} }
+	}
+	h, err := assemble(&o)
+	if err != nil {
+		return errors.Join(err, closeSockets(&o))
+	}
+	defer h.close()
+	return h.run(ctx)
+}
+
+// closeSockets is for a hub that could not be assembled.
+func closeSockets(o *Options) error {
+	var failures []error
+	for _, c := range o.UDP {
+		failures = append(failures, c.Close())
+	}
+	for _, l := range append(append([]net.Listener{o.GRPC}, o.TCP...), o.TLS...) {
+		failures = append(failures, l.Close())
+	}
+	return errors.Join(failures...)
+}
+
+// addSockets hands the sockets to the endpoint.
+func (h *hub) addSockets() error {
+	for _, conn := range h.options.UDP {
+		if err := h.endpoint.AddUDP(conn); err != nil {
+			return err
+		}
+	}
+	for _, ln := range h.options.TCP {
+		if err := h.endpoint.AddListener(siptransport.TCP, ln); err != nil {
+			return err
+		}
+	}
+	for _, ln := range h.options.TLS {
+		if err := h.endpoint.AddTLS(ln, h.trunkTLS()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run starts what Run is made of, from the inside out, and stops it the other way round.
+func (h *hub) run(ctx context.Context) error {
+	if err := h.addSockets(); err != nil {
+		return errors.Join(err, h.options.GRPC.Close())
+	}
+	socket, err := adminapi.Listen(h.options.Config.Admin.Socket)
+	if err != nil {
+		return errors.Join(err, h.options.GRPC.Close())
+	}
+	local, remote := h.servers()
+	log := h.options.Logger
+	var parts layers.Layers
+	defer parts.Stop()
+	parts.Start("directory", log, h.directory.Run)
+	parts.Start("certificate", log, h.keeper.Run)
+	parts.Start("workers", log, h.stack.Run)
+	parts.Start("links", log, h.links.Run)
+	parts.Start("sockets", log, h.endpoint.Run)
+	parts.Start("grpc", log, func(ctx context.Context) error { return remote.Run(ctx, h.options.GRPC) })
+	parts.Start("peering", log, h.peering.Run)
+	parts.Start("configuration", log, h.followDirectory)
+	parts.Start("readiness", log, func(ctx context.Context) error {
+		h.awaitRoutes(ctx)
+		local.SetReady(true)
+		remote.SetReady(true)
+		<-ctx.Done()
+		return nil
+	})
+	parts.Start("admin", log, func(ctx context.Context) error { return local.Run(ctx, socket) })
+	if h.options.Ready != nil {
+		h.options.Ready()
+	}
+	return parts.Wait(ctx)
+}

@@ -1,0 +1,86 @@
+package hub
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/mss-federation/mss/pkg/federation"
+	"github.com/mss-federation/mss/tmss/forwarder"
+	"github.com/mss-federation/mss/tmss/peering"
+	"github.com/mss-federation/mss/tmss/routetable"
+)
+
+// numbers is the route table as the forwarder asks it.
+type numbers struct{ table *routetable.Table }
+
+// Lookup gives the nodes that a call to a number can be sent to, best first, each once.
+func (n numbers) Lookup(number federation.Number) []forwarder.Hop {
+	match := n.table.Lookup(number)
+	hops := make([]forwarder.Hop, 0, len(match.Paths))
+	for i := range match.Paths {
+		p := &match.Paths[i]
+		if p.Decision.Class != routetable.Static {
+			hops = appendHop(hops, p.Neighbour, match.Entry.NLRI.Key)
+			continue
+		}
+		for _, next := range p.Attributes.NextHops {
+			hops = appendHop(hops, next.Node, p.Decision.Rule)
+		}
+	}
+	return hops
+}
+
+func appendHop(hops []forwarder.Hop, node federation.NodeID, rule string) []forwarder.Hop {
+	for _, h := range hops {
+		if h.Node == node {
+			return hops
+		}
+	}
+	return append(hops, forwarder.Hop{Node: node, Rule: rule})
+}
+
+// siptxWorkers is the number of workers that a stack makes of the configured one.
+func siptxWorkers(configured int) int {
+	if configured > 0 {
+		return configured
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// readiness says whether routes are known, so that a number which nobody has is told from one whose site has not
+// come back yet.
+type readiness struct{ atomic.Bool }
+
+// routesWait bounds how long a starting hub waits for its sites; they are back within a second of its sockets.
+const routesWait = 3 * time.Second
+
+// awaitRoutes returns when every site that dials is back, or after routesWait, and makes the hub take new calls.
+func (h *hub) awaitRoutes(ctx context.Context) {
+	defer h.ready.Store(true)
+	late := time.NewTimer(routesWait)
+	defer late.Stop()
+	for {
+		changed := h.peering.TableChanged()
+		if h.allBack() {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-late.C:
+			return
+		case <-changed:
+		}
+	}
+}
+
+func (h *hub) allBack() bool {
+	for _, s := range h.sitesOf(h.directory.View()) {
+		if s.Static == "" && h.peering.Peer(siteNode(s.ID)).Phase != peering.Up {
+			return false
+		}
+	}
+	return true
+}

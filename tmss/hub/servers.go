@@ -1,0 +1,58 @@
+package hub
+
+import (
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/mss-federation/mss/pkg/adminapi"
+	"github.com/mss-federation/mss/pkg/exchange"
+	"github.com/mss-federation/mss/pkg/identity"
+	exchangev1 "github.com/mss-federation/mss/proto/mss/exchange/v1"
+	tmssv1 "github.com/mss-federation/mss/proto/mss/tmss/v1"
+	"github.com/mss-federation/mss/tmss/admin"
+	"github.com/mss-federation/mss/tmss/enrol"
+)
+
+// servers are the API on the Unix socket, and on the gRPC port together with exchange and enrolment.
+func (h *hub) servers() (local, remote *adminapi.Server) {
+	log := h.options.Logger
+	api := admin.New(admin.Options{
+		Logger: log, Hub: h.options.Config.Hub, Domain: h.domain, Directory: h.directory, Table: h.table, Peers: h.peering,
+		Links: h.links, Audit: h.audit, Configured: h.configured, Token: h.token, Trace: h.ring, Status: h.status,
+	})
+	joining := enrol.NewService(enrol.Options{
+		Authorities: h.authorities, Trust: h.trust, Invitations: h.directory, Auditor: h.audit, Directory: h.directoryTold(), Logger: log,
+	})
+	local = adminapi.New(adminapi.Options{Logger: log, Rules: admin.Rules, Register: api.Register})
+	remote = adminapi.New(adminapi.Options{
+		Logger: log, Rules: admin.Rules, TLS: credentials.NewTLS(identity.HubTLS(h.source, h.trust)),
+		Extra: []grpc.ServerOption{
+			// Both windows are what one session may have in flight, so that Keepalive and Cease always fit.
+			grpc.InitialWindowSize(exchange.StreamWindow), grpc.InitialConnWindowSize(exchange.StreamWindow),
+		},
+		Register: func(r grpc.ServiceRegistrar) {
+			api.Register(r)
+			exchangev1.RegisterExchangeServer(r, h.peering.Service())
+			tmssv1.RegisterEnrolmentServer(r, joining)
+		},
+	})
+	return local, remote
+}
+
+// status is what the process knows of itself.
+func (h *hub) status() admin.Status {
+	s := admin.Status{
+		Process: h.options.Process(), Listeners: h.listeners(), Certificate: h.source.Current().Leaf().NotAfter,
+	}
+	f := h.forwarder.Stats()
+	s.Counters = map[string]uint64{
+		"requests_forwarded": f.Requests, "responses_forwarded": f.Responses, "acks_forwarded": f.Acks,
+		"requests_refused": f.Refused, "requests_of_strangers": f.Strangers, "loops": f.Loops, "failovers": f.Failovers,
+		"searches_exhausted": f.Exhausted, "cookies_unfit": f.Misfits, "acks_dropped": f.DroppedAcks,
+		"responses_stray": f.Strays, "breakers_opened": f.BreakersOpened,
+	}
+	if !h.ready.Load() {
+		s.Alarms = append(s.Alarms, "new calls are refused for a moment: offices that were known are not back yet")
+	}
+	return s
+}
