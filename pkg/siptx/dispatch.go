@@ -31,8 +31,14 @@ func (s *Stack) Receive(in *siptransport.Inbound) {
 		home = s.home(id)
 	}
 	w := s.workers[home]
+	var invite uint64
+	if isInvite(in.Data) {
+		invite = w.recent.hash(in.Data) // now: the worker may release the bytes as soon as it has them
+	}
 	if !w.queue.offer(entry{in: in}, s.options.Queue-s.options.Queue/4, s.options.MaxWait) {
-		s.congested(w, in)
+		s.congested(w, in, invite)
+	} else if invite != 0 {
+		w.recent.add(invite, time.Now())
 	}
 }
 
@@ -65,7 +71,7 @@ func ownWorker(callID []byte) (int, bool) {
 
 // congested decides about a message that found three quarters of the queue taken, or too old, or the stack
 // stopped.
-func (s *Stack) congested(w *Worker, in *siptransport.Inbound) {
+func (s *Stack) congested(w *Worker, in *siptransport.Inbound, invite uint64) {
 	h := heads.Get().(*sipgate.Head)
 	defer heads.Put(h)
 	msg := sipgate.Normalise(in.Data)
@@ -76,6 +82,8 @@ func (s *Stack) congested(w *Worker, in *siptransport.Inbound) {
 			return
 		}
 		s.metrics.lost.Add(1)
+	} else if refusal == nil && invite != 0 && w.recent.has(invite) {
+		s.metrics.repeated.Add(1)
 	} else if refusal == nil {
 		s.metrics.overload.Add(1)
 		s.refuseBusy(msg, h, in.Flow)

@@ -24,6 +24,7 @@ type workerMetrics struct {
 type readerMetrics struct {
 	overload atomic.Uint64 // new requests answered 503 because a queue was full
 	lost     atomic.Uint64 // messages dropped because a queue was full
+	repeated atomic.Uint64 // repetitions of INVITEs dropped because a queue was full
 	unframed atomic.Uint64
 	unsent   atomic.Uint64
 	panics   atomic.Uint64
@@ -57,6 +58,7 @@ type Stats struct {
 	Workers  []WorkerStats
 	Overload uint64 // new requests answered 503 because a queue was full
 	Lost     uint64 // messages dropped because a queue was full or the stack had stopped
+	Repeated uint64 // repetitions of INVITEs dropped because a queue was full
 	Unframed uint64 // streams that the transport could not frame
 	NotSent  uint64 // refusals by readers that the transport could not send
 	Panics   uint64 // messages that readers could not look at
@@ -65,7 +67,7 @@ type Stats struct {
 // Stats reads the counters.
 func (s *Stack) Stats() Stats {
 	all := Stats{
-		Overload: s.metrics.overload.Load(),
+		Overload: s.metrics.overload.Load(), Repeated: s.metrics.repeated.Load(),
 		Lost:     s.metrics.lost.Load(),
 		Unframed: s.metrics.unframed.Load(),
 		NotSent:  s.metrics.unsent.Load(),

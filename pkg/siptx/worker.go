@@ -22,6 +22,7 @@ type Worker struct {
 	index   int
 	log     *slog.Logger
 	queue   *queue
+	recent  recent // INVITEs that readers gave to this worker
 	handler Handler
 	random  *rand.Rand
 	now     time.Time
@@ -55,6 +56,7 @@ func newWorker(s *Stack, index int, now time.Time) *Worker {
 		index:   index,
 		log:     s.log.With("worker", index),
 		queue:   newQueue(),
+		recent:  recent{seed: s.seed},
 		random:  newRandom(),
 		now:     now,
 		wheel:   newWheel(now),
