@@ -19,6 +19,7 @@ import (
 	"github.com/mss-federation/mss/pkg/fault/faultgrpc"
 	"github.com/mss-federation/mss/pkg/identity"
 	"github.com/mss-federation/mss/pkg/identity/identitytest"
+	"github.com/mss-federation/mss/pkg/siptransport"
 	tmssv1 "github.com/mss-federation/mss/proto/mss/tmss/v1"
 )
 
@@ -42,6 +43,18 @@ func (r *registry) Join(_ context.Context, request *tmssv1.JoinRequest) (*tmssv1
 		return nil, err
 	}
 	return &tmssv1.JoinResponse{Chain: [][]byte{chain[0].Raw, chain[1].Raw}}, nil
+}
+
+func (r *registry) Renew(_ context.Context, request *tmssv1.RenewRequest) (*tmssv1.RenewResponse, error) {
+	public, node, err := identity.ParseRequest(request.GetRequest())
+	if err != nil {
+		return nil, err
+	}
+	chain, err := r.domain.Issuer.Issue(public, node, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &tmssv1.RenewResponse{Chain: [][]byte{chain[0].Raw, chain[1].Raw}}, nil
 }
 
 func (r *registry) start(t *testing.T) identity.HubAddress {
@@ -186,5 +199,47 @@ func wantAll(t *testing.T, err error, parts ...string) {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q is not in: %v", part, err)
 		}
+	}
+}
+
+// TestRenewal lets a site come back whose certificate expired while it was off.
+func TestRenewal(t *testing.T) {
+	t.Parallel()
+	d := identitytest.NewDomain(t, "example.org")
+	r := &registry{domain: d}
+	home := uplink.HomeIn(t.TempDir())
+	self := d.Node(identity.Site, "london")
+	if _, err := uplink.Join(t.Context(), home, self, tokenFor(t, d, identity.Site, "london", r.start(t))); err != nil {
+		t.Fatal(err)
+	}
+	old := d.CredentialsAt(t, identity.Site, "london", time.Now().Add(-25*time.Hour))
+	u, err := uplink.New(uplink.Options{Site: "london", Domain: "example.org", Home: home, Credentials: old})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Links().Attach(siptransport.New(siptransport.Options{Receiver: deaf{}}))
+	if err := old.Save(filepath.Join(string(home), identity.NodeFile)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- u.Run(ctx) }()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(10 * time.Second); ; <-tick.C {
+		kept, err := home.Credentials()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kept.Leaf().NotAfter.After(time.Now()) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("not renewed")
+		}
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/mss-federation/mss/pkg/exchange"
-	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/identity"
 	"github.com/mss-federation/mss/pkg/identity/enrolment"
 )
@@ -19,26 +17,13 @@ func (u *Uplink) renew(ctx context.Context) {
 	keeper := enrolment.Keeper{
 		Source: u.source, Path: u.options.Home.credentialsPath(), Logger: u.log,
 		Renew: func(ctx context.Context) (*identity.Credentials, error) {
-			return enrolment.Renew(ctx, u.source, u.trust, u.enrolmentAddresses())
+			return enrolment.Renew(ctx, u.source, u.trust, *u.issuers.Load())
 		},
 	}
 	if err := keeper.Run(ctx); err != nil {
 		u.log.Error("certificate lost: no other site can be reached", "err", err)
 		u.alarms.set("certificate", err.Error())
 	}
-}
-
-// enrolmentAddresses are the hubs that can renew, in the order of preference.
-func (u *Uplink) enrolmentAddresses() []identity.HubAddress {
-	sessions := u.sessions()
-	var all []identity.HubAddress
-	for _, node := range *u.order.Load() {
-		id := federation.HubID(strings.TrimPrefix(string(node), "hub/"))
-		if s := sessions[id]; s != nil {
-			all = append(all, identity.HubAddress{Hub: string(id), Address: s.hub.GRPC})
-		}
-	}
-	return all
 }
 
 // alarms are what is wrong now, by subject. The zero value is ready.

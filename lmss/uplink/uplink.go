@@ -71,9 +71,10 @@ type Uplink struct {
 	trust   *identity.Trust
 	epoch   uint64
 
-	order  atomic.Pointer[[]federation.NodeID] // of preference
-	inbox  chan struct{}                       // holds a token while news waits
-	alarms alarms
+	order   atomic.Pointer[[]federation.NodeID]   // of preference
+	issuers atomic.Pointer[[]identity.HubAddress] // where certificates are renewed, in that order
+	inbox   chan struct{}                         // holds a token while news waits
+	alarms  alarms
 
 	mu struct {
 		sync.Mutex
@@ -160,6 +161,11 @@ func (u *Uplink) setOrder(attached []exchange.Hub) {
 		nodes = append(nodes, nodeID(id))
 	}
 	u.order.Store(&nodes)
+	issuers := make([]identity.HubAddress, 0, len(attached))
+	for i := range attached {
+		issuers = append(issuers, identity.HubAddress{Hub: string(attached[i].ID), Address: attached[i].GRPC})
+	}
+	u.issuers.Store(&issuers)
 }
 
 // Run keeps the uplink until ctx ends. Links and sessions are over when it returns.
@@ -171,11 +177,12 @@ func (u *Uplink) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	parts.Go(func() { u.renew(ctx) })
 	known, err := u.options.Home.loadHubs()
 	if err != nil {
 		u.log.Error("list of hubs not read; it comes again from the first hub that answers", "err", err)
 	}
+	u.setOrder(choose(u.options.Site, u.options.Prefer, known))
+	parts.Go(func() { u.renew(ctx) })
 	m := manager{uplink: u, known: known, configs: map[federation.HubID]*tls.Config{}, running: map[federation.HubID]*running{}}
 	m.run(ctx)
 	return nil
