@@ -229,6 +229,31 @@ func TestStrangersAreNobody(t *testing.T) {
 	})
 }
 
+// Between two hubs one connection, which one of them dialled, serves both directions.
+func TestTwoHubsShareOneConnection(t *testing.T) {
+	bubble(t, func(w *world) {
+		other := w.start(siteAddr, true)
+		other.SetTargets([]nodelink.Target{{
+			Node: "hub/a", Flow: siptransport.Flow{Transport: siptransport.TLS, Remote: hubTLS},
+			TLS: identity.ClientTLS(w.domain.Source(w.t, identity.Hub, "b"), w.domain.Trust, w.domain.Node(identity.Hub, "a")),
+		}})
+		w.want(other.changes, "hub/a alive")
+		w.want(w.hub.changes, "hub/b alive")
+		down, _ := w.hub.Best("hub/b")
+		if err := w.hub.Send(down.Flow, sip("OPTIONS down SIP/2.0"), nil); err != nil {
+			w.t.Fatal(err)
+		}
+		w.want(other.messages, "hub/a: "+string(sip("OPTIONS down SIP/2.0")))
+		<-time.After(time.Minute)
+		if len(w.hub.changes)+len(other.changes) != 0 || w.hub.endpoint.Stats().Accepted != 1 {
+			w.t.Error("the connection did not stay")
+		}
+		other.SetTargets(nil)
+		w.want(other.changes, "hub/a down")
+		w.want(w.hub.changes, "hub/b down")
+	})
+}
+
 func TestStaticPeers(t *testing.T) {
 	bubble(t, func(w *world) {
 		udp := func(remote string) siptransport.Flow {

@@ -5,7 +5,11 @@
 //
 // Messages are passed on by copying their bytes round the lines that change; nothing is parsed that the hub does
 // not act on. It owns no socket, connection or route (see siptransport, nodelink and routetable) and changes no
-// body. Start at [New] and [Forwarder.Handler].
+// body.
+//
+// Start at [New]. A hub is made in this order: a probe.Prober, nodelink.Links that probe with it, a Forwarder on the
+// links, a siptx.Stack of its [Forwarder.StackOptions], a siptransport.Endpoint whose Receiver is the stack and whose
+// Watcher is the links; then the links and the prober are attached.
 package forwarder
 
 import (
