@@ -18,7 +18,8 @@ type course struct {
 }
 
 // resolve reads the Route of a request (RFC 3261 §16.4, §16.6 step 6). A cookie that fits is ours if we wrote it, if
-// the hub that did is not alive, or if that hub itself hands the request to us; otherwise it goes to that hub.
+// the hub that did is not alive, would send the request here next, or hands it to us itself; otherwise it goes to that
+// hub.
 func (h *handler) resolve(req *siptx.Request, sender federation.NodeID) (course, *refusal) {
 	h.routes = readRoutes(h.routes[:0], req.Raw, req.Head)
 	var c course
@@ -63,7 +64,7 @@ func (h *handler) follow(req *siptx.Request, sender federation.NodeID, top *rout
 		node, refused := h.misfit(req, sender, said, err)
 		c.node = node
 		return true, refused
-	case said.By != h.Self && said.By != sender && h.alive(said.By):
+	case said.By != h.Self && said.By != sender && said.Next(direction) != h.Self && h.alive(said.By):
 		c.node = said.By
 		return false, nil
 	}
