@@ -19,7 +19,8 @@ import (
 const (
 	socketVariable = "MSS_SOCKET"
 	runFolder      = "/run/mss"
-	stateFolder    = "/var/lib/lmss"
+	siteFolder     = "/var/lib/lmss"
+	hubFolder      = "/var/lib/tmss"
 )
 
 // dial connects to the node. Whoever dials closes. The socket is tried first, since what a socket's error
@@ -50,7 +51,7 @@ func (a *app) findSocket() (string, error) {
 	if path := a.env(socketVariable); path != "" {
 		return path, nil
 	}
-	return onlySocket(runFolder, stateFolder)
+	return onlySocket(runFolder, siteFolder, hubFolder)
 }
 
 // onlySocket looks into folders for sockets of nodes.
@@ -73,7 +74,7 @@ func onlySocket(folders ...string) (string, error) {
 	switch len(found) {
 	case 0:
 		return "", fault.New(op, fault.Unavailable, "", "there is none under "+strings.Join(folders, " or ")+
-			": start the node with `lmss run --config FILE`, or name its socket with --socket PATH or $"+socketVariable)
+			": start the node with `lmss run --config FILE` or `tmss run --config FILE`, or name its socket with --socket PATH or $"+socketVariable)
 	case 1:
 		return found[0], nil
 	}
@@ -85,9 +86,9 @@ func socketFault(path string, err error) error {
 	const op = "reach the node"
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fault.New(op, fault.Unavailable, path, "there is no such socket: start the node with `lmss run --config FILE`, or correct --socket or $"+socketVariable)
+		return fault.New(op, fault.Unavailable, path, "there is no such socket: start the node with `lmss run --config FILE` or `tmss run --config FILE`, or correct --socket or $"+socketVariable)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fault.New(op, fault.Unavailable, path, "nobody answers there: the node does not run, start it with `lmss run --config FILE`")
+		return fault.New(op, fault.Unavailable, path, "nobody answers there: the node does not run, start it with `lmss run --config FILE` or `tmss run --config FILE`")
 	case errors.Is(err, fs.ErrPermission):
 		return fault.New(op, fault.Denied, path, "you may not: only the node's own user and root may, use sudo")
 	}

@@ -36,7 +36,8 @@ func (a *app) run(ctx context.Context, args []string) error {
 func (a *app) command() *cobra.Command {
 	a.format = formatTable
 	root := noun("mssctl", "look after a node of the telephone network",
-		a.userCommand(), a.registrationCommand(), a.callCommand(), a.cdrCommand(), a.statusCommand())
+		a.userCommand(), a.registrationCommand(), a.callCommand(), a.cdrCommand(),
+		a.hubCommand(), a.siteCommand(), a.routeCommand(), a.peerCommand(), a.statusCommand())
 	root.Long = "mssctl looks after the node on this machine, through its admin socket.\n\n" +
 		"Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 the node cannot be reached."
 	root.Version = version.Long()
@@ -44,7 +45,7 @@ func (a *app) command() *cobra.Command {
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.socket, "socket", "", "path of the node's admin socket (default: $"+socketVariable+", else the one under "+runFolder+" or "+stateFolder+")")
+	flags.StringVar(&a.socket, "socket", "", "path of the node's admin socket (default: $"+socketVariable+", else the one under "+runFolder+", "+siteFolder+" or "+hubFolder+")")
 	flags.VarP(&a.format, "output", "o", "how to print: table, json or yaml")
 	flags.DurationVar(&a.timeout, "timeout", 10*time.Second, "how long to wait for the node")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats(), cobra.ShellCompDirectiveNoFileComp)) // fails only for an unknown flag

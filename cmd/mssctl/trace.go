@@ -15,6 +15,7 @@ import (
 	"github.com/mss-federation/mss/pkg/tracering"
 	commonv1 "github.com/mss-federation/mss/proto/mss/common/v1"
 	lmssv1 "github.com/mss-federation/mss/proto/mss/lmss/v1"
+	tmssv1 "github.com/mss-federation/mss/proto/mss/tmss/v1"
 )
 
 func (a *app) callTrace() *cobra.Command {
@@ -27,14 +28,7 @@ func (a *app) callTrace() *cobra.Command {
 		Args:              exactly("ID"),
 		ValidArgsFunction: a.completeCalls,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var entries []*commonv1.TraceEntry
-			err := a.with(cmd.Context(), "trace call", func(ctx context.Context, conn *grpc.ClientConn) error {
-				stream, err := lmssv1.NewCallsClient(conn).TraceCall(ctx, &lmssv1.TraceCallRequest{Id: args[0]})
-				return each(stream, err, func(m *lmssv1.TraceCallResponse) error {
-					entries = append(entries, m.GetEntry())
-					return nil
-				})
-			})
+			entries, err := a.traceEntries(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -50,6 +44,24 @@ func (a *app) callTrace() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&messages, "messages", false, "print the messages under the ladder")
 	return cmd
+}
+
+// traceEntries asks an office's server or a hub. A hub knows a call by its Call-ID or Session-ID alone.
+func (a *app) traceEntries(ctx context.Context, id string) (entries []*commonv1.TraceEntry, err error) {
+	keep := func(m interface{ GetEntry() *commonv1.TraceEntry }) error {
+		entries = append(entries, m.GetEntry())
+		return nil
+	}
+	err = a.with(ctx, "trace call", func(ctx context.Context, conn *grpc.ClientConn) error {
+		stream, err := lmssv1.NewCallsClient(conn).TraceCall(ctx, &lmssv1.TraceCallRequest{Id: id})
+		err = each(stream, err, func(m *lmssv1.TraceCallResponse) error { return keep(m) })
+		if !notServed(err) {
+			return err
+		}
+		hub, err := tmssv1.NewTracesClient(conn).TraceCall(ctx, &tmssv1.TraceCallRequest{Id: id})
+		return each(hub, err, func(m *tmssv1.TraceCallResponse) error { return keep(m) })
+	})
+	return entries, err
 }
 
 // ladderText draws the entries with the names that the node gave.

@@ -59,7 +59,7 @@ func run(cmd *cobra.Command, path string) error {
 	defer context.AfterFunc(ctx, notices.Stopping)()
 	d := startDirectory(&cfg, text, hurry, logger)
 	err = serve(ctx, hurry, hub.Options{
-		Config: cfg, UDP: s.udp, TCP: s.tcp, TLS: s.tls, GRPC: s.grpc, Software: version.Version(), Logger: logger,
+		Config: cfg, UDP: s.udp, TCP: s.tcp, TLS: s.tls, GRPC: s.grpc, Software: "tmss " + version.Version(), Logger: logger,
 		Process: newStatus(d.pid), Ready: func() { notices.Ready("hub") },
 	})
 	logger.Info("hub ends")

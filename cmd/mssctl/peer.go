@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+
+	commonv1 "github.com/mss-federation/mss/proto/mss/common/v1"
+)
+
+func (a *app) peerCommand() *cobra.Command {
+	return noun("peer", "the neighbours with which this node exchanges routes and calls", a.peerList())
+}
+
+func (a *app) peerList() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list [NODE]",
+		Short: "show neighbours: session, trunk, routes, and why a session is down",
+		Args:  atMost("NODE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			now := a.now()
+			l := &list{noun: "peers", columns: []string{"PEER", "SESSION", "FOR", "TRUNK", "TRUNK ADDRESS", "ROUTES", "SESSIONS", "VERSION", "REASON"}}
+			err := a.with(cmd.Context(), "list peers", func(ctx context.Context, conn *grpc.ClientConn) error {
+				stream, err := commonv1.NewPeersClient(conn).ListPeers(ctx, &commonv1.ListPeersRequest{Node: first(args)})
+				return each(stream, err, func(m *commonv1.ListPeersResponse) error {
+					p := m.GetPeer()
+					object, err := objectJSON(p)
+					l.add(object, p.GetNode(), sessionName(p.GetSession()), since(p.GetSince(), now), p.GetTrunk(), p.GetTrunkAddress(),
+						strconv.FormatUint(uint64(p.GetRoutesIn()), 10), strconv.FormatUint(uint64(p.GetSessions()), 10), p.GetSoftware(), p.GetReason())
+					return err
+				})
+			})
+			if err != nil {
+				return err
+			}
+			return a.print(l)
+		},
+	}
+}
+
+func sessionName(s commonv1.Session) string {
+	return strings.ToLower(strings.TrimPrefix(s.String(), "SESSION_"))
+}
