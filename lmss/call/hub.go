@@ -43,6 +43,15 @@ func (l *Leg) moveHub(tried ...federation.NodeID) bool {
 	return false
 }
 
+// sameHub finds the leg's own hub again: what answers a request belongs to that hub's transaction.
+func (l *Leg) sameHub() bool {
+	flow, ok := l.call.env.Find(l.phone())
+	if ok {
+		l.flow, l.stale = flow, false
+	}
+	return ok
+}
+
 // anotherHub sends the INVITE of a leg again through the next hub: same Call-ID, tag and CSeq, another branch.
 // It does so only while the other site cannot have heard of it: what rang there is final.
 func (l *Leg) anotherHub() bool {

@@ -119,8 +119,9 @@ func (r *legRecord) leg(c *Call) *Leg {
 	l.media = side{
 		endpoint: r.Endpoint, port: r.Port, open: true, session: r.SDPID, version: r.SDPSeq, local: r.LocalSDP,
 	}
-	// A connection does not outlive the process that accepted it.
+	// A connection does not outlive the process that accepted it, and its number may be another's now.
 	l.stale = l.flow.Transport.Stream()
+	l.flow.ID = 0
 	l.media.generation = r.Aim.Generation
 	l.media.wish = wish{known: r.Known, held: r.Held, aim: r.Aim}
 	return l
@@ -165,7 +166,7 @@ func (l *Leg) resend(gap time.Duration) {
 	if l.call.phase != Up || !l.awaitACK || l.call.env.Now().Sub(l.answeredAt) > timeout64T1 {
 		return
 	}
-	if !l.stale || l.node != "" && l.moveHub() {
+	if !l.stale || l.node != "" && l.sameHub() {
 		l.call.env.SendRaw(l.flow, l.inviteWire)
 	}
 	l.resending = l.call.env.After(gap, func() { l.resend(min(2*gap, lastResend)) })

@@ -3,9 +3,11 @@ package signal
 import (
 	"context"
 	"flag"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/mss-federation/mss/lmss/call"
 	"github.com/mss-federation/mss/lmss/cdr"
+	"github.com/mss-federation/mss/lmss/uplink"
 	"github.com/mss-federation/mss/lmss/user"
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/media"
@@ -59,27 +62,29 @@ func converse(t *testing.T, commands string) string {
 	t.Helper()
 	address := netip.MustParseAddrPort("192.0.2.100:5060")
 	sc := newScene(t, address)
-	ledger := &ledger{records: map[string]cdr.Record{}}
-	s := conversationSite(t, sc, ledger, func(p *parts) {
-		if strings.Contains(commands, "# direct") {
-			p.media, p.call.Anchor = nil, false
-		}
-		if strings.Contains(commands, "# with hubs") {
-			p.uplink = withHubs(t, sc)
-		}
-	})
-	ctx, stop := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	if s.uplink != nil {
-		running.Go(func() { _ = s.uplink.Run(ctx) })
+	ledger := &ledger{records: map[string]cdr.Record{}, calls: map[string][]byte{}}
+	var hubs func() *uplink.Uplink
+	if strings.Contains(commands, "# with hubs") {
+		hubs = withHubs(t, sc)
 	}
-	running.Go(func() { _ = s.stack.Run(ctx) })
-	running.Go(func() { _ = s.endpoint.Run(ctx) })
+	relay := &voice{open: map[uint64]bool{}, port: 30000} // outlives a restart
+	start := func() (*site, func()) {
+		s := conversationSite(t, sc, ledger, func(p *parts) {
+			p.media = relay
+			if strings.Contains(commands, "# direct") {
+				p.media, p.call.Anchor = nil, false
+			}
+			if hubs != nil {
+				p.uplink = hubs()
+			}
+		})
+		return s, runSite(t, s, ledger)
+	}
+	s, stop := start()
 	for _, name := range []string{"A", "B", "C"} {
 		sc.phone(name)
 	}
-	defer running.Wait()
-	defer stop()
+	defer func() { stop() }()
 	defer sc.close()
 	settle()
 	for line := range strings.Lines(commands) {
@@ -90,6 +95,13 @@ func converse(t *testing.T, commands string) string {
 		sc.mu.Lock()
 		sc.say("> %s", line)
 		sc.mu.Unlock()
+		if line == "restart" {
+			stop()
+			s, stop = start()
+			settle()
+			sc.show()
+			continue
+		}
 		sc.run(line)
 	}
 	<-time.After(3 * time.Minute) // every transaction's life is over
@@ -111,6 +123,38 @@ func converse(t *testing.T, commands string) string {
 	}
 	ledger.write(sc)
 	return sc.out.String()
+}
+
+// runSite starts a site, with the calls that the last one had stored, and gives the way to kill it.
+func runSite(t *testing.T, s *site, l *ledger) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	var resume []func()
+	for _, data := range l.stored() {
+		home, err := call.HomeCallID(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runner := s.runners[s.stack.Home(home)]
+		c, _, err := runner.Restore(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range c.CallIDs() {
+			s.stack.Adopt(id, s.stack.Home(home))
+		}
+		resume = append(resume, func() { runner.Resume(c, nil) })
+	}
+	if s.uplink != nil {
+		running.Go(func() { _ = s.uplink.Run(ctx) })
+	}
+	running.Go(func() { _ = s.stack.Run(ctx) })
+	for _, again := range resume {
+		again()
+	}
+	running.Go(func() { _ = s.endpoint.Run(ctx) })
+	return func() { cancel(); running.Wait() }
 }
 
 func conversationSite(t *testing.T, sc *scene, ledger *ledger, change ...func(*parts)) *site {
@@ -163,12 +207,23 @@ type ledger struct {
 	delay   time.Duration // of a write; zero means 1 ms
 	records map[string]cdr.Record
 	order   []string
+	calls   map[string][]byte // what a restart finds
 	doubled bool
 }
 
-func (l *ledger) SaveCall(_ string, _ []byte, _ cdr.Record, done func(error)) error {
+// stored are the records of calls that are up.
+func (l *ledger) stored() [][]byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Values(l.calls))
+}
+
+func (l *ledger) SaveCall(id string, data []byte, _ cdr.Record, done func(error)) error {
 	l.mu.Lock()
 	l.saved++
+	if l.calls != nil {
+		l.calls[id] = data
+	}
 	l.mu.Unlock()
 	time.AfterFunc(max(l.delay, time.Millisecond), func() { done(nil) })
 	return nil
@@ -180,6 +235,7 @@ func (l *ledger) CloseCall(id string, closed cdr.Record, done func(error)) error
 		l.doubled = true
 	}
 	l.records[id] = closed
+	delete(l.calls, id)
 	l.order = append(l.order, id)
 	l.mu.Unlock()
 	time.AfterFunc(time.Millisecond, func() { done(nil) })

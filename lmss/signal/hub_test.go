@@ -36,8 +36,8 @@ type hub struct {
 	conn     net.Conn // the newest
 }
 
-// withHubs makes hubs a and b and the uplink that knows both.
-func withHubs(t *testing.T, sc *scene) *uplink.Uplink {
+// withHubs makes hubs a and b, and gives what makes the uplink of a site that knows both.
+func withHubs(t *testing.T, sc *scene) func() *uplink.Uplink {
 	t.Helper()
 	domain := identitytest.NewDomain(t, "example.org")
 	var list []string
@@ -52,14 +52,16 @@ func withHubs(t *testing.T, sc *scene) *uplink.Uplink {
 	if err := os.WriteFile(filepath.Join(string(home), "hubs.json"), []byte(`{"v": 1, "hubs": [`+strings.Join(list, ", ")+`]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	u, err := uplink.New(uplink.Options{
-		Site: "london", Domain: "example.org", Prefer: []federation.HubID{"a", "b"}, Home: home,
-		Credentials: domain.Credentials(t, identity.Site, "london"), Network: sc.net.Host(sc.site.Addr()), Logger: testLogger(t),
-	})
-	if err != nil {
-		t.Fatal(err)
+	return func() *uplink.Uplink {
+		u, err := uplink.New(uplink.Options{
+			Site: "london", Domain: "example.org", Prefer: []federation.HubID{"a", "b"}, Home: home,
+			Credentials: domain.Credentials(t, identity.Site, "london"), Network: sc.net.Host(sc.site.Addr()), Logger: testLogger(t),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
 	}
-	return u
 }
 
 func newHub(t *testing.T, sc *scene, domain *identitytest.Domain, id string, last byte) *hub {

@@ -204,8 +204,8 @@ func TestNATPing(t *testing.T) {
 		before := b.pinged()
 		<-time.After(55 * time.Second)
 		settle()
-		if n := b.pinged() - before; n != 2 {
-			t.Errorf("%d pings in 55 s, want 2", n)
+		if n := b.pinged() - before; n != 2 && n != 3 { // each phone has its own moment in the 25 s
+			t.Errorf("%d pings in 55 s, want 2 or 3", n)
 		}
 		sc.run("A invite 4007")
 		if text := sc.said(); !strings.Contains(text, "B <- INVITE sip:4007@10.0.0.5:5060") {

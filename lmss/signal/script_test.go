@@ -19,6 +19,7 @@ import (
 //
 //	A invite 4002 [nosdp] [header: value]   A reinvite [hold|resume|nosdp]   A cancel   A ack [sdp]
 //	ring 4006 at B C/0.5   (registers phones of a user, with q)
+//	restart   (the site's process is killed and begins again from its store)
 //	Hb continue Ha   (the other's dialog)
 //	Ha drop   Ha die   Ha revive   (a hub's connection, see hub)
 //	B respond 180 [sdp|early|hold] [by=hub/a] [to=BYE]  A bye   A info TEXT   A options   A repeat   A deaf   A hears   wait 500ms
