@@ -4,13 +4,12 @@ import (
 	"context"
 	"os"
 	"testing"
+
+	"github.com/mss-federation/mss/cmd/internal/daemon/daemontest"
 )
 
-// playVariable makes this test binary the program itself.
-const playVariable = "MSS_LMSS_TEST_PLAY"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(playVariable) != "" {
+	if daemontest.Play() {
 		os.Exit(execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())

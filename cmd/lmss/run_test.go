@@ -13,29 +13,30 @@ import (
 	"time"
 
 	"github.com/mss-federation/mss/cmd/internal/daemon"
+	"github.com/mss-federation/mss/cmd/internal/daemon/daemontest"
 	"github.com/mss-federation/mss/cmd/internal/version"
 )
 
 func TestRunServesAndStops(t *testing.T) {
 	t.Parallel()
-	p := start(t, "run", "--config", office(t, ""))
-	out := p.see(p.stdout, "ready\n", 1)
+	p := daemontest.Start(t, "run", "--config", office(t, ""))
+	out := p.See(p.Stdout, "ready\n", 1)
 	if strings.Count(out, "listening udp 127.0.0.1:") != 1 || strings.Count(out, "listening tcp 127.0.0.1:") != 1 {
 		t.Errorf("printed %q", out)
 	}
-	media, signal := p.pids("media", 1)[0], p.pids("signal", 1)[0]
+	media, signal := p.PIDs("supervisor", "media", 1)[0], p.PIDs("supervisor", "signal", 1)[0]
 	for pid, want := range map[int]string{media: "lmss-media", signal: "lmss-signal"} {
 		if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err != nil || strings.TrimSpace(string(comm)) != want {
 			t.Errorf("process %d is named %q, %v, want %s", pid, comm, err, want)
 		}
 	}
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if code := p.exit(); code != 0 {
+	if code := p.Exit(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	log := p.stderr.String()
+	log := p.Stderr.String()
 	if s, m := strings.Index(log, "child exited\" process=supervisor child=signal"), strings.Index(log, "child exited\" process=supervisor child=media"); s < 0 || m < s {
 		t.Error("signal has to stop first, then media")
 	}
@@ -50,8 +51,8 @@ func TestSystemdIsNotified(t *testing.T) {
 	}
 	defer func() { _ = socket.Close() }()
 	t.Setenv("NOTIFY_SOCKET", address)
-	p := start(t, "run", "--config", path)
-	if err := socket.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	p := daemontest.Start(t, "run", "--config", path)
+	if err := socket.SetReadDeadline(time.Now().Add(daemontest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"READY=1", "STOPPING=1"} {
@@ -60,10 +61,10 @@ func TestSystemdIsNotified(t *testing.T) {
 		if err != nil || string(buf[:n]) != want {
 			t.Fatalf("notified %q, %v, want %s", buf[:n], err, want)
 		}
-		if env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pids("media", 1)[0])); err == nil && bytes.Contains(env, []byte("NOTIFY_SOCKET")) {
+		if env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PIDs("supervisor", "media", 1)[0])); err == nil && bytes.Contains(env, []byte("NOTIFY_SOCKET")) {
 			t.Error("a child could speak for the daemon")
 		}
-		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -73,24 +74,24 @@ func TestSystemdIsNotified(t *testing.T) {
 func TestFileBrokenLaterDoesNotStopARestart(t *testing.T) {
 	t.Parallel()
 	path := office(t, "")
-	p := start(t, "run", "--config", path)
-	p.see(p.stdout, "ready\n", 1)
+	p := daemontest.Start(t, "run", "--config", path)
+	p.See(p.Stdout, "ready\n", 1)
 	if err := os.WriteFile(path, []byte("]broken"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, child := range []string{"signal", "media"} {
-		if err := syscall.Kill(p.pids(child, 1)[0], syscall.SIGKILL); err != nil {
+		if err := syscall.Kill(p.PIDs("supervisor", child, 1)[0], syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		p.see(p.stderr, "msg=\"child ready\" process=supervisor child="+child, 2)
-		if pids := p.pids(child, 2); pids[0] == pids[1] {
+		p.See(p.Stderr, "msg=\"child ready\" process=supervisor child="+child, 2)
+		if pids := p.PIDs("supervisor", child, 2); pids[0] == pids[1] {
 			t.Errorf("%s was not started again: %v", child, pids)
 		}
 	}
-	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	if code := p.exit(); code != 0 {
+	if code := p.Exit(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -98,14 +99,14 @@ func TestFileBrokenLaterDoesNotStopARestart(t *testing.T) {
 func TestSecondInstanceIsRefused(t *testing.T) {
 	t.Parallel()
 	path := office(t, "")
-	first := start(t, "run", "--config", path)
-	first.see(first.stdout, "ready\n", 1)
-	second := start(t, "run", "--config", path)
-	if code := second.exit(); code != daemon.ExitRunning {
+	first := daemontest.Start(t, "run", "--config", path)
+	first.See(first.Stdout, "ready\n", 1)
+	second := daemontest.Start(t, "run", "--config", path)
+	if code := second.Exit(); code != daemon.ExitRunning {
 		t.Errorf("exit code %d, want %d", code, daemon.ExitRunning)
 	}
-	if want := fmt.Sprintf("process %d runs on this state directory", first.cmd.Process.Pid); !strings.Contains(second.stderr.String(), want) {
-		t.Errorf("said %q, want %q", second.stderr, want)
+	if want := fmt.Sprintf("process %d runs on this state directory", first.Cmd.Process.Pid); !strings.Contains(second.Stderr.String(), want) {
+		t.Errorf("said %q, want %q", second.Stderr, want)
 	}
 }
 
@@ -117,47 +118,26 @@ func TestKilledSupervisor(t *testing.T) {
 	}
 	path := office(t, fmt.Sprintf("listen: {udp: [%q]}\n", conn.LocalAddr()))
 	_ = conn.Close()
-	first := start(t, "run", "--config", path)
-	first.see(first.stdout, "ready\n", 1)
-	children := []int{first.pids("media", 1)[0], first.pids("signal", 1)[0]}
+	first := daemontest.Start(t, "run", "--config", path)
+	first.See(first.Stdout, "ready\n", 1)
+	children := []int{first.PIDs("supervisor", "media", 1)[0], first.PIDs("supervisor", "signal", 1)[0]}
 
 	killed := time.Now()
-	if err := first.cmd.Process.Kill(); err != nil {
+	if err := first.Cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := first.cmd.Process.Wait(); err != nil { // until then it has the lock
+	if _, err := first.Cmd.Process.Wait(); err != nil { // until then it has the lock
 		t.Fatal(err)
 	}
-	second := start(t, "run", "--config", path)
-	second.see(second.stdout, "ready\n", 1)
+	second := daemontest.Start(t, "run", "--config", path)
+	second.See(second.Stdout, "ready\n", 1)
 	t.Logf("serves again %v after the kill", time.Since(killed))
 	for _, pid := range children {
-		eventually(t, fmt.Sprintf("end of process %d", pid), func() bool { return !running(pid) })
+		daemontest.Eventually(t, fmt.Sprintf("end of process %d", pid), func() bool { return !daemontest.Running(pid) })
 	}
 	t.Logf("old children gone %v after the kill", time.Since(killed))
-	if !strings.Contains(second.stderr.String(), "did not end in order") {
+	if !strings.Contains(second.Stderr.String(), "did not end in order") {
 		t.Error("no word about the predecessor")
-	}
-}
-
-// running says whether the process is there and no zombie.
-func running(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	_, state, _ := strings.Cut(string(stat), ") ")
-	return err == nil && !strings.HasPrefix(state, "Z")
-}
-
-func eventually(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	timeout := time.After(patience)
-	for !cond() {
-		select {
-		case <-ticker.C:
-		case <-timeout:
-			t.Fatalf("never: %s", what)
-		}
 	}
 }
 
@@ -196,13 +176,13 @@ func TestRefusals(t *testing.T) {
 		{"child by hand", []string{"signal"}, daemon.ExitUsage, []string{"started by \"lmss run\""}},
 	}
 	for _, tt := range tests {
-		p := start(t, tt.args...)
-		if code := p.exit(); code != tt.code {
+		p := daemontest.Start(t, tt.args...)
+		if code := p.Exit(); code != tt.code {
 			t.Errorf("%s: exit code %d, want %d", tt.name, code, tt.code)
 		}
 		for _, want := range tt.says {
-			if !strings.Contains(p.stderr.String(), want) {
-				t.Errorf("%s: said %q, want %q", tt.name, p.stderr, want)
+			if !strings.Contains(p.Stderr.String(), want) {
+				t.Errorf("%s: said %q, want %q", tt.name, p.Stderr, want)
 			}
 		}
 	}
