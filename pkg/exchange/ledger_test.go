@@ -164,3 +164,35 @@ func TestHubToSiteAfterAnyCut(t *testing.T) {
 		}
 	})
 }
+
+// TestPathIsNotForgottenBehindABlockedBatch sends three paths of an NLRI ahead of their turn in the ring,
+// because it was due for an older change; when one of them goes before the ring comes to where there were
+// three, the site must still be told.
+func TestPathIsNotForgottenBehindABlockedBatch(t *testing.T) {
+	t.Parallel()
+	source := &ledger{paths: map[federation.NLRI][]federation.Route{}}
+	site, hub := siteConfig(), hubConfig()
+	site.Window = minWindow
+	p := newPair(t, site, hub, Nothing{}, source)
+	p.start()
+	const pad = MaxAttributes - 200
+	x := digits("99", 4)
+	source.set(x, []uint32{1}, pad)
+	for i := range 25 {
+		source.set(digits(fmt.Sprint(10+i), 4), []uint32{1, 2, 3}, pad)
+	}
+	source.set(x, []uint32{1, 2, 3}, pad)
+	p.b.handle(Changed{}, p.now)
+	p.b.handle(Tick{}, p.now.Add(50*time.Millisecond))
+	if !p.b.session.out.blocked || p.b.session.out.sent >= source.revision {
+		t.Fatal("the credit was enough for everything: the test shows nothing")
+	}
+	source.set(x, []uint32{1, 2}, pad)
+	p.b.handle(Changed{}, p.now)
+	p.settle()
+	for _, r := range p.a.sink.Routes() {
+		if r.NLRI == x && r.PathID > 2 {
+			t.Errorf("the site still has path %d", r.PathID)
+		}
+	}
+}
