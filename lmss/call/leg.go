@@ -1,6 +1,7 @@
 package call
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/mss-federation/mss/pkg/federation"
@@ -96,8 +97,10 @@ type dialog struct {
 // side is the voice of a leg. What the peer described is kept as what follows from it, not as text: a
 // call that is up stays small.
 type side struct {
-	endpoint   uint64 // zero: not anchored
-	port       int    // of our RTP socket
+	endpoint   uint64     // zero: not anchored
+	port       int        // of our RTP socket
+	bind       netip.Addr // its address, and the one that SDP shows for it: they stay when the leg moves to another
+	shown      netip.Addr // connection, which may be on another interface
 	open       bool
 	closed     bool
 	session    uint64           // o= session id that we show

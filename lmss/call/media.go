@@ -16,11 +16,11 @@ func (l *Leg) openMedia() {
 		l.media.open = true
 		return
 	}
-	bind, _ := l.call.env.VoiceAddr(l.flow)
+	l.media.bind, l.media.shown = l.call.env.VoiceAddr(l.flow)
 	l.media.endpoint = l.media.session
 	l.call.opening++
 	l.call.env.OpenMedia(l, media.EndpointSpec{
-		ID: l.media.endpoint, Group: l.call.group(), Local: bind, Timeout: l.call.cfg.MediaTimeout,
+		ID: l.media.endpoint, Group: l.call.group(), Local: l.media.bind, Timeout: l.call.cfg.MediaTimeout,
 	})
 }
 
@@ -110,7 +110,7 @@ func (l *Leg) rewrite(other *sdpedit.Session) sdpedit.Rewrite {
 	r := sdpedit.Rewrite{SessionID: l.media.session, Version: l.media.version, Ports: make([]int, len(other.Media))}
 	voice := voiceLine(other)
 	if l.media.endpoint != 0 {
-		_, r.Addr = l.call.env.VoiceAddr(l.flow)
+		r.Addr = l.media.shown
 		if voice >= 0 {
 			r.Ports[voice] = l.media.port
 		}

@@ -3,6 +3,7 @@ package call
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/mss-federation/mss/lmss/cdr"
@@ -53,6 +54,8 @@ type legRecord struct {
 	Offerless bool              `json:"offerless,omitempty"` // the peer's ACK brings the SDP answer
 	Endpoint  uint64            `json:"endpoint,omitempty"`
 	Port      int               `json:"port,omitempty"`
+	Bind      netip.Addr        `json:"bind,omitzero"` // of the endpoint; absent in records of the first builds
+	Shown     netip.Addr        `json:"shown,omitzero"`
 	SDPID     uint64            `json:"sdp_id"`
 	SDPSeq    uint64            `json:"sdp_seq"`
 	LocalSDP  []byte            `json:"local_sdp,omitempty"`
@@ -83,7 +86,7 @@ func (l *Leg) record() legRecord {
 		LocalSeq: l.localSeq, RemoteSeq: l.remoteSeq, OutSeq: l.outSeq, InviteSeq: l.inviteSeq,
 		Routes: l.routes, Recorded: l.recorded, Target: l.target, Flow: l.flow,
 		Answer: l.inviteWire, Answered: l.answeredAt, AckBody: l.ackBody, Offerless: l.offerless,
-		Endpoint: l.media.endpoint, Port: l.media.port, SDPID: l.media.session, SDPSeq: l.media.version,
+		Endpoint: l.media.endpoint, Port: l.media.port, Bind: l.media.bind, Shown: l.media.shown, SDPID: l.media.session, SDPSeq: l.media.version,
 		LocalSDP: l.media.local, Known: l.media.known, Held: l.media.held, Aim: l.media.wish.aim,
 	}
 	return r
@@ -118,6 +121,9 @@ func (r *legRecord) leg(c *Call) *Leg {
 	l.offerless, l.answeredAt = r.Offerless, r.Answered
 	l.media = side{
 		endpoint: r.Endpoint, port: r.Port, open: true, session: r.SDPID, version: r.SDPSeq, local: r.LocalSDP,
+	}
+	if l.media.bind, l.media.shown = r.Bind, r.Shown; !r.Bind.IsValid() {
+		l.media.bind, l.media.shown = c.env.VoiceAddr(r.Flow)
 	}
 	// A connection does not outlive the process that accepted it, and its number may be another's now.
 	l.stale = l.flow.Transport.Stream()
@@ -177,9 +183,8 @@ func (l *Leg) voice() (media.EndpointSpec, bool) {
 	if l.media.endpoint == 0 {
 		return media.EndpointSpec{}, false
 	}
-	bind, _ := l.call.env.VoiceAddr(l.flow)
 	spec := media.EndpointSpec{
-		ID: l.media.endpoint, Group: l.call.group(), Local: bind, Port: l.media.port, Timeout: l.call.cfg.MediaTimeout,
+		ID: l.media.endpoint, Group: l.call.group(), Local: l.media.bind, Port: l.media.port, Timeout: l.call.cfg.MediaTimeout,
 		Aim: l.media.wish.aim,
 	}
 	return spec, true

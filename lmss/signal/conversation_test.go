@@ -67,6 +67,9 @@ func converse(t *testing.T, commands string) string {
 	if strings.Contains(commands, "# with hubs") {
 		hubs = withHubs(t, sc)
 	}
+	if strings.Contains(commands, "# C is a hub") {
+		hubs = func() *uplink.Uplink { return withStaticHub(t, sc, "C") }
+	}
 	relay := &voice{open: map[uint64]bool{}, port: 30000} // outlives a restart
 	start := func() (*site, func()) {
 		s := conversationSite(t, sc, ledger, func(p *parts) {

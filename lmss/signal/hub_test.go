@@ -22,6 +22,7 @@ import (
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/identity"
 	"github.com/mss-federation/mss/pkg/identity/identitytest"
+	"github.com/mss-federation/mss/pkg/siptransport"
 )
 
 // hub is a scripted hub, and the other site behind it: a TLS listener that the site dials, over which a script
@@ -62,6 +63,19 @@ func withHubs(t *testing.T, sc *scene) func() *uplink.Uplink {
 		}
 		return u
 	}
+}
+
+// withStaticHub makes a phone a hub that is known by its address.
+func withStaticHub(t *testing.T, sc *scene, name string) *uplink.Uplink {
+	t.Helper()
+	u, err := uplink.New(uplink.Options{
+		Site: "london", Domain: "example.org", Network: sc.net.Host(sc.site.Addr()), Logger: testLogger(t),
+		Static: []uplink.Static{{Hub: "x", Flow: siptransport.Flow{Transport: siptransport.UDP, Local: sc.site, Remote: sc.phone(name).addr}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
 }
 
 func newHub(t *testing.T, sc *scene, domain *identitytest.Domain, id string, last byte) *hub {
