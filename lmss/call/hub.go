@@ -71,7 +71,7 @@ func (l *Leg) anotherHub() bool {
 // says who gave up: both leave the other hub to be tried.
 func (l *Leg) refusedByHub(res *siptx.Response) {
 	status := res.Head.Status
-	own := status == 503 || status == 480 && sipheader.First(res.Headers(), byNode) != ""
+	own := status == 503 || status == 480 && sipheader.First(res.Raw, res.Head, byNode) != ""
 	switch {
 	case own && l.anotherHub():
 	case own:
@@ -127,7 +127,7 @@ func (v *viaHub) send() {
 
 // OnResponse believes a failure that the hub itself gives only when no other hub is left.
 func (v *viaHub) OnResponse(tx *siptx.ClientTx, res *siptx.Response) {
-	own := res.Head.Status >= 300 && sipheader.First(res.Headers(), byNode) != ""
+	own := res.Head.Status >= 300 && sipheader.First(res.Raw, res.Head, byNode) != ""
 	if own && v.again() {
 		return
 	}

@@ -108,7 +108,7 @@ func (l *Leg) passInfo(tx *siptx.ServerTx, req *siptx.Request) {
 		l.respond(tx, 488, "Not Acceptable Here", nil, nil)
 		return
 	}
-	fields := passed(req.Headers(), passRequest)
+	fields := passed(req.Raw, req.Head, passRequest)
 	kind := strings.Clone(contentType(req.Head.ContentType.Of(req.Raw)))
 	body := append([]byte(nil), req.Body()...)
 	hops := req.Head.MaxForwards - 1
@@ -138,10 +138,10 @@ func (p *passing) OnResponse(_ *siptx.ClientTx, res *siptx.Response) {
 	case status < 200:
 		return
 	case status < 300:
-		p.from.respond(p.tx, status, siptx.Reason(status), passed(res.Headers(), passResponse), nil)
+		p.from.respond(p.tx, status, siptx.Reason(status), passed(res.Raw, res.Head, passResponse), nil)
 		return
 	}
-	fields := passed(res.Headers(), passResponse)
+	fields := passed(res.Raw, res.Head, passResponse)
 	shown, reason := beyond(status, siptx.Reason(status))
 	p.from.respond(p.tx, shown, reason, fields, nil)
 	if status == 408 || status == 481 {

@@ -140,10 +140,10 @@ func (l *Leg) inviteOpen() bool {
 func (l *Leg) adoptResponse(res *siptx.Response) {
 	l.remoteTag = string(res.Head.ToTag.Of(res.Raw))
 	l.remote = sipheader.WithoutTag(string(res.Head.To.Of(res.Raw)))
-	if contact := contactURI(res.Response.Contact()); contact != "" {
+	if contact := contactURI(res.Raw, res.Head); contact != "" {
 		l.target = contact
 	}
-	l.routes = reversed(recordRoutes(res.Headers()))
+	l.routes = reversed(recordRoutes(res.Raw, res.Head))
 }
 
 // refreshTarget takes a new remote target from a re-INVITE or its 2xx (RFC 3261 §12.2).

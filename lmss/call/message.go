@@ -1,10 +1,10 @@
 package call
 
 import (
+	"slices"
 	"strings"
 
-	"github.com/emiago/sipgo/sip"
-
+	"github.com/mss-federation/mss/pkg/sipgate"
 	"github.com/mss-federation/mss/pkg/sipheader"
 	"github.com/mss-federation/mss/pkg/siptransport"
 	"github.com/mss-federation/mss/pkg/siptx"
@@ -21,38 +21,34 @@ type field struct{ name, value string }
 
 // passRequest lists the headers of an INVITE or INFO that reach the other leg. All others end here:
 // identity, routing and extension headers are ours to write.
-var passRequest = map[string]string{
-	"subject": "Subject", "s": "Subject", "priority": "Priority", "alert-info": "Alert-Info",
-	"accept": "Accept", "accept-language": "Accept-Language", "organization": "Organization",
-	"in-reply-to": "In-Reply-To", "content-disposition": "Content-Disposition",
-	"info-package": "Info-Package", "date": "Date",
+var passRequest = []string{
+	"Subject", "Priority", "Alert-Info", "Accept", "Accept-Language", "Organization", "In-Reply-To",
+	"Content-Disposition", "Info-Package", "Date",
 }
 
 // passResponse is the list for responses.
-var passResponse = map[string]string{
-	"alert-info": "Alert-Info", "warning": "Warning", "organization": "Organization", "reason": "Reason",
-	"content-disposition": "Content-Disposition", "accept": "Accept", "accept-language": "Accept-Language",
-	"date": "Date", "error-info": "Error-Info",
+var passResponse = []string{
+	"Alert-Info", "Warning", "Organization", "Reason", "Content-Disposition", "Accept", "Accept-Language", "Date",
+	"Error-Info",
 }
 
 // maxPassed bounds how many headers of one message are passed on.
 const maxPassed = 16
 
-// passed collects the headers of a message that its allow-list lets through.
-func passed(headers []sip.Header, list map[string]string) []field {
+// passed collects the headers of a message that its allow-list lets through. The gate has written compact names out.
+func passed(msg []byte, h *sipgate.Head, list []string) []field {
 	var out []field
-	for _, h := range headers {
-		name := h.Name()
-		long, ok := list[name]
-		if !ok {
-			if long, ok = list[strings.ToLower(name)]; !ok {
-				continue
-			}
+	for i := range h.Lines {
+		line := &h.Lines[i]
+		name := line.Name.Of(msg)
+		at := slices.IndexFunc(list, func(long string) bool { return len(long) == len(name) && strings.EqualFold(long, string(name)) })
+		if at < 0 {
+			continue
 		}
 		if len(out) == maxPassed {
 			break
 		}
-		out = append(out, field{long, h.Value()})
+		out = append(out, field{list[at], string(line.Value.Of(msg))})
 	}
 	return out
 }
@@ -128,21 +124,26 @@ func (l *Leg) response(tx *siptx.ServerTx, status int, reason string, fields []f
 }
 
 // recordRoutes collects the Record-Route values, one per element, top first.
-func recordRoutes(headers []sip.Header) []string {
+func recordRoutes(msg []byte, h *sipgate.Head) []string {
 	var out []string
-	for _, h := range headers {
-		if rr, ok := h.(*sip.RecordRouteHeader); ok {
-			out = append(out, rr.Value())
-		}
+	for value := range sipheader.Values(msg, h, "record-route") {
+		out = slices.AppendSeq(out, sipheader.Elements(value))
 	}
 	return out
 }
 
-func contactURI(c *sip.ContactHeader) string {
-	if c == nil {
-		return ""
+// Contact is the URI of a request's Contact, as the target of a dialog; "" without one.
+func Contact(req *siptx.Request) string { return contactURI(req.Raw, req.Head) }
+
+// contactURI is where the sender wants the requests of its dialog, "" when it does not say.
+func contactURI(msg []byte, h *sipgate.Head) string {
+	for one := range sipheader.Elements(sipheader.First(msg, h, "contact")) {
+		if one == "*" {
+			return ""
+		}
+		return sipheader.Target(sipheader.URI(one))
 	}
-	return c.Address.String()
+	return ""
 }
 
 // nameAddr writes `"display" <sip:user@host>`.

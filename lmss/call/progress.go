@@ -73,7 +73,7 @@ func (l *Leg) progress(res *siptx.Response) {
 		// Several ring: nobody's early media is played, so a bare 183 tells the caller nothing.
 		return
 	}
-	c.progressToCaller(status, siptx.Reason(status), passed(res.Headers(), passResponse))
+	c.progressToCaller(status, siptx.Reason(status), passed(res.Raw, res.Head, passResponse))
 }
 
 // earlyVoice connects early media while one callee alone is tried. The first answer that the caller

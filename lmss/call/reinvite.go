@@ -30,12 +30,12 @@ func (l *Leg) onReinvite(tx *siptx.ServerTx, req *siptx.Request) {
 		l.respond(tx, 488, "Not Acceptable Here", nil, nil)
 		return
 	}
-	l.refreshTarget(contactURI(req.Request.Contact()))
+	l.refreshTarget(contactURI(req.Raw, req.Head))
 	l.invite, l.inviteSeq, l.offerless = tx, req.Head.CSeq, offer == nil
 	tx.SetUser(l)
 	before := l.media.wish
 	l.described(offer)
-	fields := passed(req.Headers(), passRequest)
+	fields := passed(req.Raw, req.Head, passRequest)
 	r := &reinvite{from: l, to: far, before: before}
 	l.asking = r
 	// What other leg shows is written now: the offer may not outlive this message.
@@ -83,7 +83,7 @@ func (r *reinvite) OnResponse(_ *siptx.ClientTx, res *siptx.Response) {
 		r.accepted(res)
 	default:
 		r.over()
-		r.refused(status, siptx.Reason(status), passed(res.Headers(), passResponse))
+		r.refused(status, siptx.Reason(status), passed(res.Raw, res.Head, passResponse))
 		if status == 408 || status == 481 {
 			// RFC 5057: these end the dialog, not only the request.
 			c.hangUp(federation.Termination{Class: federation.Lost, Reason: sipReason(status, "to re-INVITE"), By: federation.BySystem})
@@ -109,7 +109,7 @@ func (r *reinvite) over() { r.to.outOver, r.to.out, r.to.acked = true, nil, true
 // accepted passes the 2xx on: with the answer, or with the offer of the other end when the asker sent none.
 func (r *reinvite) accepted(res *siptx.Response) {
 	c, from, to := r.from.call, r.from, r.to
-	to.refreshTarget(contactURI(res.Response.Contact()))
+	to.refreshTarget(contactURI(res.Raw, res.Head))
 	sdp, err := parseSDP(contentType(res.Head.ContentType.Of(res.Raw)), res.Body())
 	if c.phase != Up || from.invite == nil || err != nil || sdp == nil {
 		to.ackBody = nil

@@ -93,7 +93,7 @@ func (r *Runner) Invite(tx *siptx.ServerTx, req *siptx.Request, plan Plan) {
 
 // sessionOf takes the caller's half of a Session-ID (RFC 7989), or makes one: the first L-MSS does.
 func sessionOf(req *siptx.Request) federation.SessionID {
-	value, _, _ := strings.Cut(sipheader.First(req.Headers(), "session-id"), ";")
+	value, _, _ := strings.Cut(sipheader.First(req.Raw, req.Head, "session-id"), ";")
 	value = strings.TrimSpace(value)
 	if len(value) == 32 && strings.Trim(value, "0123456789abcdef") == "" && strings.Trim(value, "0") != "" {
 		return federation.SessionID(value)
@@ -158,7 +158,7 @@ func (r *Runner) Cancel(tx *siptx.ServerTx, req *siptx.Request) {
 		return
 	}
 	if l.state == legEarly {
-		l.call.cancelled(sipheader.First(req.Headers(), "reason"))
+		l.call.cancelled(sipheader.First(req.Raw, req.Head, "reason"))
 		return
 	}
 	l.cancelReinvite()

@@ -22,12 +22,12 @@ func newCall(env Env, cfg *Config, id string, session federation.SessionID, tx *
 	a.dialog = dialog{
 		callID: string(req.Head.CallID.Of(req.Raw)), localTag: env.NewTag(), remoteTag: string(req.Head.FromTag.Of(req.Raw)),
 		local: string(req.Head.To.Of(req.Raw)), remote: sipheader.WithoutTag(string(req.Head.From.Of(req.Raw))),
-		remoteSeq: req.Head.CSeq, recorded: recordRoutes(req.Headers()), target: contactURI(req.Request.Contact()),
+		remoteSeq: req.Head.CSeq, recorded: recordRoutes(req.Raw, req.Head), target: contactURI(req.Raw, req.Head),
 		flow: req.Flow,
 	}
 	a.routes = append([]string(nil), a.recorded...)
 	c.a = a
-	c.passOn = passed(req.Headers(), passRequest)
+	c.passOn = passed(req.Raw, req.Head, passRequest)
 	c.cdr = cdr.Record{
 		ID: cdr.ID(id), SessionID: session, CallID: a.callID, Caller: string(plan.Caller.User), Called: string(plan.Called),
 		Source: peer(req.Flow), SetupAt: env.Now(),

@@ -42,7 +42,7 @@ func (h *Handler) inviteFromHub(tx *siptx.ServerTx, req *siptx.Request, node fed
 		return
 	}
 	h.place(tx, req, dialplan.FromUplink, call.Caller{
-		User: userOf(req.From().Address.String()), Display: sipheader.DisplayName(string(req.Head.From.Of(req.Raw))), Node: node,
+		User: userOf(sipheader.URI(string(req.Head.From.Of(req.Raw)))), Display: sipheader.DisplayName(string(req.Head.From.Of(req.Raw))), Node: node,
 	})
 }
 

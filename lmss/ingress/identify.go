@@ -1,8 +1,7 @@
 package ingress
 
 import (
-	"strings"
-
+	"github.com/mss-federation/mss/lmss/call"
 	"github.com/mss-federation/mss/lmss/user"
 	"github.com/mss-federation/mss/pkg/digest"
 	"github.com/mss-federation/mss/pkg/federation"
@@ -25,7 +24,7 @@ func (h *Handler) identify(tx *siptx.ServerTx, req *siptx.Request) (*user.User, 
 func (h *Handler) authenticate(tx *siptx.ServerTx, req *siptx.Request) (*user.User, bool) {
 	now := h.worker.Now()
 	verdict, best := digest.Missing, federation.User("")
-	for value := range sipheader.Values(req.Headers(), "authorization") {
+	for value := range sipheader.Values(req.Raw, req.Head, "authorization") {
 		name, v := h.Authority.CheckURI(now, value, req.Head.Method, string(req.Head.URI.Of(req.Raw)), h.ha1)
 		verdict, best = v, federation.User(name)
 		if v == digest.OK || v.Renew() {
@@ -77,10 +76,10 @@ func (h *Handler) registeredAt(name federation.User, flow siptransport.Flow) boo
 // behindNAT says whether a request's source is neither what its top Via says nor its Contact's host: the
 // phone does not know the address that others see.
 func behindNAT(req *siptx.Request) bool {
-	source := req.Flow.Remote.Addr().Unmap().String()
-	if via := req.Via(); via != nil && strings.Trim(via.Host, "[]") == source {
+	var text [48]byte
+	source := req.Flow.Remote.Addr().Unmap().AppendTo(text[:0])
+	if host, _ := req.Via(); string(host) == string(source) {
 		return false
 	}
-	contact := req.Request.Contact()
-	return contact == nil || strings.Trim(contact.Address.Host, "[]") != source
+	return sipheader.Host(call.Contact(req)) != string(source)
 }

@@ -33,7 +33,7 @@ func (h *Handler) place(tx *siptx.ServerTx, req *siptx.Request, source dialplan.
 		h.answer(tx, decision.Status, decision.Reason)
 		return
 	}
-	if req.Request.Contact() == nil {
+	if call.Contact(req) == "" {
 		h.answer(tx, 400, "Missing Contact") // RFC 3261 §8.1.1.8: without it the dialog has no target
 		return
 	}

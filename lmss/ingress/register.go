@@ -16,20 +16,21 @@ func (h *Handler) register(tx *siptx.ServerTx, req *siptx.Request) {
 	if !ok {
 		return
 	}
-	aor := userOf(req.To().Address.String())
+	aor := userOf(sipheader.URI(string(req.Head.To.Of(req.Raw))))
 	if aor != who.Name {
 		h.answer(tx, 403, "Forbidden")
 		return
 	}
-	contacts, star, err := registrar.ParseContacts(slices.Collect(sipheader.Values(req.Headers(), "contact")))
+	contacts, star, err := registrar.ParseContacts(slices.Collect(sipheader.Values(req.Raw, req.Head, "contact")))
 	if err != nil {
 		h.answer(tx, 400, "Bad Contact", line{"Warning", `399 mss "` + err.Error() + `"`})
 		return
 	}
+	_, rport := req.Via()
 	out := h.Registrar.Register(h.worker.Now(), registrar.Request{
 		AoR: aor, CallID: string(req.Head.CallID.Of(req.Raw)), CSeq: req.Head.CSeq, Contacts: contacts, Star: star,
-		Expires: expires(req), Flow: req.Flow, RPort: req.Via().Params.Has("rport"),
-		Path: slices.Collect(sipheader.Values(req.Headers(), "path")), UserAgent: sipheader.First(req.Headers(), "user-agent"),
+		Expires: expires(req), Flow: req.Flow, RPort: rport,
+		Path: slices.Collect(sipheader.Values(req.Raw, req.Head, "path")), UserAgent: sipheader.First(req.Raw, req.Head, "user-agent"),
 	}, who.BindingLimit())
 	if out.Status == 200 && req.Flow.ID != 0 {
 		h.Keep(req.Flow, holds(out.Bindings, req))
@@ -61,7 +62,7 @@ func (h *Handler) confirm(tx *siptx.ServerTx, out *registrar.Outcome) {
 }
 
 func expires(req *siptx.Request) int {
-	value := sipheader.First(req.Headers(), "expires")
+	value := sipheader.First(req.Raw, req.Head, "expires")
 	if value == "" {
 		return registrar.Absent
 	}

@@ -13,7 +13,7 @@ import (
 func (h *Handler) extensions(tx *siptx.ServerTx, req *siptx.Request) bool {
 	var unsupported []string
 	for _, name := range [...]string{"require", "proxy-require"} {
-		for token := range sipheader.Tokens(req.Headers(), name) {
+		for token := range sipheader.Tokens(req.Raw, req.Head, name) {
 			if !supported(token) {
 				unsupported = append(unsupported, token)
 			}

@@ -93,7 +93,7 @@ func assemble(p parts) (*site, error) {
 		door.Uplink, deps.Uplink = p.uplink, p.uplink
 	}
 	s.stack, err = siptx.New(siptx.Options{
-		Workers: p.workers, Timers: p.timers, Sender: lateSender{s}, Logger: p.logger, Tap: s.tap(),
+		Workers: p.workers, Timers: p.timers, Sender: lateSender{s}, Logger: p.logger, Tap: s.tap(), Unparsed: true,
 		NewHandler: func(w *siptx.Worker) siptx.Handler {
 			runner := call.NewRunner(deps, w)
 			s.runners = append(s.runners, runner)

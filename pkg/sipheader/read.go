@@ -4,7 +4,7 @@ import (
 	"iter"
 	"strings"
 
-	"github.com/emiago/sipgo/sip"
+	"github.com/mss-federation/mss/pkg/sipgate"
 )
 
 // compact maps the one-letter names (RFC 3261 §7.3.3 and the extensions that have one) to the long ones, in lower case.
@@ -23,11 +23,16 @@ func Is(name, long string) bool {
 	return strings.EqualFold(name, long)
 }
 
-// Values yields the value of every header line of that long name, compact forms included, in order.
-func Values(headers []sip.Header, long string) iter.Seq[string] {
+// Values yields the value of every header line of that long name, compact forms included, in order, out of msg, whose
+// head is h. What it yields is a copy; lines of other names cost next to nothing.
+func Values(msg []byte, h *sipgate.Head, long string) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		for _, h := range headers {
-			if Is(h.Name(), long) && !yield(h.Value()) {
+		for i := range h.Lines {
+			name := h.Lines[i].Name
+			if n := name.To - name.From; n != len(long) && n != 1 || !Is(string(name.Of(msg)), long) {
+				continue
+			}
+			if !yield(string(h.Lines[i].Value.Of(msg))) {
 				return
 			}
 		}
@@ -35,17 +40,17 @@ func Values(headers []sip.Header, long string) iter.Seq[string] {
 }
 
 // First is the value of the first header line of that long name, or "".
-func First(headers []sip.Header, long string) string {
-	for v := range Values(headers, long) {
+func First(msg []byte, h *sipgate.Head, long string) string {
+	for v := range Values(msg, h, long) {
 		return v
 	}
 	return ""
 }
 
 // Tokens yields the comma-separated tokens of all lines of that long name (Supported, Require, Allow).
-func Tokens(headers []sip.Header, long string) iter.Seq[string] {
+func Tokens(msg []byte, h *sipgate.Head, long string) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		for v := range Values(headers, long) {
+		for v := range Values(msg, h, long) {
 			for token := range strings.SplitSeq(v, ",") {
 				if token = strings.TrimSpace(token); token != "" && !yield(token) {
 					return

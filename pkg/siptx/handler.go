@@ -39,6 +39,16 @@ type Request struct {
 	Flow         siptransport.Flow // where it came from
 }
 
+// Body is the message's body, empty without one.
+func (r *Request) Body() []byte { return r.Head.Body.Of(r.Raw) }
+
+// Via is the host that the top Via names as its sender's, without brackets, and whether it asks for rport (RFC 3581).
+func (r *Request) Via() (host []byte, rport bool) {
+	value := r.Head.Vias[0].Of(r.Raw)
+	by := readSentBy(value[:elementEnd(value)])
+	return unbracket(by.host), by.rport
+}
+
 // Response is a response that passed the gate. What holds for [Request] holds for it.
 type Response struct {
 	*sip.Response // nil if the stack is Unparsed
@@ -46,6 +56,9 @@ type Response struct {
 	Raw           []byte
 	Flow          siptransport.Flow
 }
+
+// Body is the message's body, empty without one.
+func (r *Response) Body() []byte { return r.Head.Body.Of(r.Raw) }
 
 // ClientUser is told how a request fared. Exactly one of these ends it: a final response, OnTimeout or
 // OnSendError. After a 2xx to an INVITE more 2xx may follow for 64*T1, repeated or from other branches of a
