@@ -197,9 +197,15 @@ func readMessage(r *bufio.Reader, first string) ([]byte, error) {
 	return msg.Bytes(), nil
 }
 
-// recordRoute is what a hub adds to what makes a dialog.
-func (h *hub) recordRoute() string {
-	return fmt.Sprintf("Record-Route: <sip:%s;transport=tls;lr;mss=%s>\r\n", h.addr, strings.ToLower(h.phone.name))
+// recordRoute is what this hub, and one beyond it, add to what makes a dialog (RFC 3261 §16.6): each puts itself on
+// top, so that towards the site this hub comes first, and in what answers the site it comes last.
+func (h *hub) recordRoute(answer bool) string {
+	near := fmt.Sprintf("Record-Route: <sip:%s;transport=tls;lr;mss=%s>\r\n", h.addr, strings.ToLower(h.phone.name))
+	far := "Record-Route: <sip:192.0.2.209:5061;transport=tls;lr;mss=far>\r\n"
+	if answer {
+		return far + near
+	}
+	return near + far
 }
 
 // command carries out what only hubs do.

@@ -288,7 +288,7 @@ func (p *phone) write(method, uri string, seq int, extra, contentType, body stri
 	transport := "UDP"
 	if p.hub != nil {
 		transport = "TLS"
-		extra += p.hub.recordRoute()
+		extra += p.hub.recordRoute(false)
 	}
 	return fmt.Sprintf("%s %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=z9hG4bK%s%d;rport\r\nMax-Forwards: 70\r\n"+
 		"From: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\nContact: <sip:%s@%s>\r\n%sContent-Length: %d\r\n\r\n%s",
@@ -307,7 +307,7 @@ func (p *phone) reply(req *sip.Request, status int, extra, body string) {
 		fmt.Fprintf(&b, "Via: %s\r\n", h.Value())
 	}
 	if p.hub != nil {
-		extra += p.hub.recordRoute()
+		extra += p.hub.recordRoute(true)
 	}
 	to := req.To().Value()
 	if _, tagged := req.To().Params.Get("tag"); !tagged && status > 100 {
