@@ -23,7 +23,6 @@ type wiretap struct {
 type watched struct {
 	tag        string          // our To tag as the called side
 	answer     []byte          // SDP in the first INVITE's answers
-	offered    bool            // the first INVITE had SDP
 	seq        uint32          // of our last request
 	shown      string          // all SDP that we sent, for whom the caller was told to talk to
 	acked      map[uint32]bool // by CSeq: an ACK to a 2xx left
@@ -226,7 +225,7 @@ func (m *model) verifyRecord(r *cdr.Record) {
 			callee := !t.caller && !t.rejected && len(t.answered) > 0 && slices.Contains(r.LegCallIDs, t.callID) &&
 				r.Destination == "udp "+p.addr.String()
 			switch {
-			case !callee && !(t.caller && t.callID == r.CallID):
+			case !callee && (!t.caller || t.callID != r.CallID):
 				continue
 			case p.deaf || t.forked:
 				return
