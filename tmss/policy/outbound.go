@@ -151,7 +151,7 @@ func destination(p *routetable.Path) string {
 func (v *offer) permits(p *routetable.Path) bool {
 	a := p.Attributes
 	switch {
-	case p.Neighbour == v.o.neighbour || a.Passed(v.o.neighbour) || a.Has(federation.NoAdvertise):
+	case a.Passed(v.o.neighbour) || a.Has(federation.NoAdvertise):
 		return false
 	case p.Decision.Class == routetable.Null: // each hub makes its own
 		return false

@@ -260,6 +260,19 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+func TestLimitLeavesRoomAgain(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, "hub/a")
+	in := NewInbound(h.table, "site/london", func() *Policy { return h.policy }, Limit{Max: 1})
+	h.in["site/london"] = in
+	h.tell("site/london", route("london", digits("40", 4)))
+	in.Apply(noon, []exchange.Delta{{Op: exchange.Withdraw, Route: route("london", digits("40", 4))}})
+	h.tell("site/london", route("london", digits("41", 4)))
+	if h.table.Held("site/london") != 1 || in.Blocked() != 0 {
+		t.Errorf("%d held, %d blocked", h.table.Held("site/london"), in.Blocked())
+	}
+}
+
 func TestInstallJudgesAnew(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, "hub/a")

@@ -120,20 +120,15 @@ func (x *Explanation) settle(m Match) {
 }
 
 // Shared is how many of the first paths are equal but for their names: calls are spread over them by
-// weight. 0 when there is no path.
+// weight. Those of different sites are equal only where all are authorised (see BySite). 0 when there is no
+// path.
 func (m Match) Shared() int {
 	for i := range m.Paths {
-		if i > 0 && (m.Paths[i].Step < ByOrigin || !together(&m.Paths[0], &m.Paths[i])) {
+		if i > 0 && m.Paths[i].Step < ByOrigin {
 			return i
 		}
 	}
 	return len(m.Paths)
-}
-
-// together says whether two equal paths may share calls: those of one site may, those of different sites
-// only when both are authorised.
-func together(a, b *Path) bool {
-	return a.Attributes.Origin.Site == b.Attributes.Origin.Site || a.Decision.Authority == Valid && b.Decision.Authority == Valid
 }
 
 // String is one line for people.

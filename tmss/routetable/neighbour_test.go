@@ -22,6 +22,18 @@ func TestRefreshSweepsWhatWasNotToldAgain(t *testing.T) {
 	}
 }
 
+func TestRefreshInAnyOrder(t *testing.T) {
+	t.Parallel()
+	table := New(Options{Self: "hub/a", Epoch: 1})
+	first := site("l", digits("2", 4, 4))
+	second := alter(first, func(_ *federation.Attributes, c *Change) { c.Route.PathID = 2 })
+	table.Apply(noon, first, second)
+	table.Apply(noon, Change{Op: BeginRefresh, Neighbour: "site/l"}, second, first, Change{Op: EndRefresh, Neighbour: "site/l"})
+	if _, paths := table.Snapshot().Routes(); paths != 2 {
+		t.Errorf("%d paths are left of two that were told again", paths)
+	}
+}
+
 func TestRefreshKeepsToItsLimits(t *testing.T) {
 	t.Parallel()
 	table := New(Options{Self: "hub/a", Epoch: 1})

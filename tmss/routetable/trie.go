@@ -1,6 +1,7 @@
 package routetable
 
 import (
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -16,10 +17,29 @@ type node struct {
 	owner   uint64 // the batch that may change this node in place
 }
 
-// kids are the children of a node, ordered by the first byte of their labels.
+// kids are the children of a node, ordered by the first byte of their labels; these bytes are a set of bits.
 type kids struct {
-	first []byte
+	first [4]uint64
 	nodes []*node
+}
+
+// find says at which place the child of a byte is, or would be.
+func (k *kids) find(first byte) (at int, there bool) {
+	word, bit := first>>6, uint64(1)<<(first&63)
+	for i := range word {
+		at += bits.OnesCount64(k.first[i])
+	}
+	return at + bits.OnesCount64(k.first[word]&(bit-1)), k.first[word]&bit != 0
+}
+
+func (k *kids) insert(at int, c *node) {
+	k.first[c.label[0]>>6] |= 1 << (c.label[0] & 63)
+	k.nodes = slices.Insert(k.nodes, at, c)
+}
+
+func (k *kids) delete(at int, first byte) {
+	k.first[first>>6] &^= 1 << (first & 63)
+	k.nodes = slices.Delete(k.nodes, at, at+1)
 }
 
 // treeKey is the string under which an NLRI stands in its family's tree. Domain names are turned round, so
@@ -37,15 +57,11 @@ func (n *node) child(first byte) (int, *node) {
 	if n.kids == nil {
 		return 0, nil
 	}
-	for i, b := range n.kids.first {
-		if b >= first {
-			if b == first {
-				return i, n.kids.nodes[i]
-			}
-			return i, nil
-		}
+	at, there := n.kids.find(first)
+	if !there {
+		return at, nil
 	}
-	return len(n.kids.first), nil
+	return at, n.kids.nodes[at]
 }
 
 // own gives a node that the batch may change.
@@ -55,7 +71,7 @@ func (n *node) own(batch uint64) *node {
 	}
 	c := &node{label: n.label, entries: slices.Clone(n.entries), owner: batch}
 	if n.kids != nil {
-		c.kids = &kids{first: slices.Clone(n.kids.first), nodes: slices.Clone(n.kids.nodes)}
+		c.kids = &kids{first: n.kids.first, nodes: slices.Clone(n.kids.nodes)}
 	}
 	return c
 }
@@ -64,8 +80,7 @@ func (n *node) insertChild(at int, c *node) {
 	if n.kids == nil {
 		n.kids = &kids{}
 	}
-	n.kids.first = slices.Insert(n.kids.first, at, c.label[0])
-	n.kids.nodes = slices.Insert(n.kids.nodes, at, c)
+	n.kids.insert(at, c)
 }
 
 // set puts an entry under key, in place of the one with the same NLRI.
@@ -114,8 +129,7 @@ func (n *node) remove(batch uint64, key string, nlri federation.NLRI) *node {
 		only.label = c.label + only.label
 		n.kids.nodes[at] = only
 	default:
-		n.kids.first = slices.Delete(n.kids.first, at, at+1)
-		n.kids.nodes = slices.Delete(n.kids.nodes, at, at+1)
+		n.kids.delete(at, key[0])
 		if len(n.kids.nodes) == 0 {
 			n.kids = nil
 		}
