@@ -14,6 +14,7 @@ func mediaCommand() *cobra.Command {
 }
 
 func runMedia(ctx context.Context, c *child) error {
+	tuneHeap()
 	var pulse media.Pulse // a relay loop that hangs is a dead process
 	beatCtx, stop := context.WithCancel(ctx)
 	var beating sync.WaitGroup

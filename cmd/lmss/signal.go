@@ -15,6 +15,7 @@ func signalCommand() *cobra.Command {
 }
 
 func runSignal(ctx context.Context, c *child) error {
+	tuneHeap()
 	var sockets []network.PacketConn
 	for _, conn := range c.UDP("udp") {
 		sockets = append(sockets, conn)

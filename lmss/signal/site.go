@@ -202,6 +202,9 @@ func (s *site) hubFlow(hub federation.NodeID) (siptransport.Flow, bool) {
 // ended counts and logs a call's one termination.
 func (s *site) ended(r cdr.Record) {
 	s.terminate.count(r.Termination.Class)
+	if !s.logger.Enabled(context.Background(), slog.LevelDebug) {
+		return // boxing the arguments costs more than asking
+	}
 	s.logger.Debug("call ended", "call", string(r.ID), "caller", r.Caller, "called", r.Called,
 		"class", string(r.Termination.Class), "reason", r.Termination.Reason, "by", string(r.Termination.By))
 }
