@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -8,24 +9,58 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/mss-federation/mss/pkg/fault"
+	"github.com/mss-federation/mss/pkg/identity"
 )
 
 // Where nodes put their admin sockets unless they are told otherwise.
 const (
 	socketVariable = "MSS_SOCKET"
-	runFolder      = "/run/mss"
-	siteFolder     = "/var/lib/lmss"
-	hubFolder      = "/var/lib/tmss"
+	// operatorVariable names the operator's credentials for --node.
+	operatorVariable = "MSS_OPERATOR"
+	runFolder        = "/run/mss"
+	siteFolder       = "/var/lib/lmss"
+	hubFolder        = "/var/lib/tmss"
 )
 
-// dial connects to the node. Whoever dials closes. The socket is tried first, since what a socket's error
-// means to an operator is clearer than what grpc makes of it.
+// dial connects to the node. Whoever dials closes.
 func (a *app) dial(ctx context.Context) (*grpc.ClientConn, error) {
+	if a.node != "" {
+		return a.dialHub()
+	}
+	return a.dialSocket(ctx)
+}
+
+// dialHub reaches any hub of the domain over the network, and shows the operator's certificate.
+func (a *app) dialHub() (*grpc.ClientConn, error) {
+	const op = "reach the hub"
+	path := cmp.Or(a.operator, a.env(operatorVariable))
+	switch {
+	case a.socket != "":
+		return nil, fault.New(op, fault.Invalid, a.node, "--socket and --node exclude each other")
+	case path == "":
+		return nil, fault.New(op, fault.Invalid, a.node, "an operator's certificate is needed: name its file with --operator FILE or $"+operatorVariable+"; `tmss init` makes one")
+	}
+	own, err := identity.LoadCredentials(path)
+	if err != nil {
+		return nil, err
+	}
+	if phase := identity.RenewalOf(own.Leaf(), a.now()).Phase; phase == identity.Expired || phase == identity.Lost {
+		return nil, fault.New(op, fault.Unauthenticated, path, "the certificate ended at "+own.Leaf().NotAfter.Local().Format(time.DateTime)+": use the socket of a hub on its own machine")
+	}
+	config := identity.DirectoryTLS(identity.NewSource(own), identity.NewTrust(own.Node.Domain, own.Root))
+	return grpc.NewClient("passthrough:///"+a.node, grpc.WithTransportCredentials(credentials.NewTLS(config)))
+}
+
+// dialSocket tries the socket first, since what a socket's error means to an operator is clearer than what grpc
+// makes of it.
+func (a *app) dialSocket(ctx context.Context) (*grpc.ClientConn, error) {
 	path, err := a.findSocket()
 	if err != nil {
 		return nil, err

@@ -54,21 +54,27 @@ func run(t *testing.T, env map[string]string, stdin string, args ...string) resu
 func TestTranscript(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
-	var b strings.Builder
-	for _, line := range []string{
+	transcript(t, "transcript.txt", n.socket,
 		"user list", "user list nobody", "user add 4003 --display-name x", "user set 4001 --new-password", "user set 4001", "user delete 4001", "user delete fixed",
 		"registration list", "call list", "call hangup 06f0", "call hangup 9999", "call trace 06f0", "call trace 06f0 --messages", "cdr list", "status",
 		"", "user", "usr list", "user lst", "user add", "user list a b", "user list --wrong", "cdr list --since yesterday", "status -o xml",
 		"user list -o yaml", "call trace 06f0 -o json", "status -o json", "cdr list -o json",
-	} {
-		r := n.run(t, "", strings.Fields(line)...)
+	)
+}
+
+// transcript runs command lines against a socket and compares what an operator sees with a file.
+func transcript(t *testing.T, file, socket string, commands ...string) {
+	t.Helper()
+	var b strings.Builder
+	for _, line := range commands {
+		r := run(t, map[string]string{socketVariable: socket}, "", strings.Fields(line)...)
 		fmt.Fprintf(&b, "$ mssctl %s\n%s%s", line, r.out, r.errOut)
 		if r.err != nil {
 			fmt.Fprintf(&b, "mssctl: %v\n", r.err)
 		}
 		fmt.Fprintf(&b, "exit %d\n\n", r.code)
 	}
-	golden(t, "transcript.txt", strings.ReplaceAll(b.String(), n.socket, "SOCKET"))
+	golden(t, file, strings.ReplaceAll(b.String(), socket, "SOCKET"))
 }
 
 func golden(t *testing.T, name, got string) {

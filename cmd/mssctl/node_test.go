@@ -45,21 +45,31 @@ type node struct {
 // newNode serves on a socket until the test ends.
 func newNode(t *testing.T) *node {
 	t.Helper()
+	n := &node{}
+	n.socket = serve(t, func(r grpc.ServiceRegistrar) {
+		lmssv1.RegisterUsersServer(r, n)
+		lmssv1.RegisterRegistrationsServer(r, n)
+		lmssv1.RegisterCallsServer(r, n)
+		lmssv1.RegisterRecordsServer(r, n)
+		lmssv1.RegisterNodeServer(r, n)
+	})
+	return n
+}
+
+// serve serves services on a socket until the test ends.
+func serve(t *testing.T, register func(grpc.ServiceRegistrar)) (socket string) {
+	t.Helper()
 	folder, err := os.MkdirTemp("", "mss")
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{socket: filepath.Join(folder, "admin.sock")}
-	listener, err := net.Listen("unix", n.socket)
+	socket = filepath.Join(folder, "admin.sock")
+	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := grpc.NewServer()
-	lmssv1.RegisterUsersServer(server, n)
-	lmssv1.RegisterRegistrationsServer(server, n)
-	lmssv1.RegisterCallsServer(server, n)
-	lmssv1.RegisterRecordsServer(server, n)
-	lmssv1.RegisterNodeServer(server, n)
+	register(server)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	t.Cleanup(func() {
@@ -71,7 +81,7 @@ func newNode(t *testing.T) *node {
 			t.Error(err)
 		}
 	})
-	return n
+	return socket
 }
 
 func (n *node) seen(m proto.Message) {

@@ -43,7 +43,7 @@ func appendMessage(b []byte, m protoreflect.Message) ([]byte, error) {
 
 func appendField(b []byte, field protoreflect.FieldDescriptor, value protoreflect.Value) ([]byte, error) {
 	if !field.IsList() {
-		return appendValue(b, value)
+		return appendValue(b, field, value)
 	}
 	b = append(b, '[')
 	for i := range value.List().Len() {
@@ -51,15 +51,20 @@ func appendField(b []byte, field protoreflect.FieldDescriptor, value protoreflec
 			b = append(b, ',')
 		}
 		var err error
-		if b, err = appendValue(b, value.List().Get(i)); err != nil {
+		if b, err = appendValue(b, field, value.List().Get(i)); err != nil {
 			return nil, err
 		}
 	}
 	return append(b, ']'), nil
 }
 
-// appendValue writes a message or a scalar, which encoding/json writes as it is.
-func appendValue(b []byte, value protoreflect.Value) ([]byte, error) {
+// appendValue writes a message, the name of an enum's value, or a scalar, which encoding/json writes as it is.
+func appendValue(b []byte, field protoreflect.FieldDescriptor, value protoreflect.Value) ([]byte, error) {
+	if field.Kind() == protoreflect.EnumKind {
+		if named := field.Enum().Values().ByNumber(value.Enum()); named != nil {
+			return append(append(append(b, '"'), named.Name()...), '"'), nil
+		}
+	}
 	if m, ok := value.Interface().(protoreflect.Message); ok {
 		return appendMessage(b, m)
 	}

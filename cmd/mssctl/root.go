@@ -18,9 +18,11 @@ type app struct {
 	env         func(string) string
 	now         func() time.Time
 
-	socket  string
-	format  format
-	timeout time.Duration
+	socket   string
+	node     string // address of a hub; empty: the socket
+	operator string // file of the operator's credentials
+	format   format
+	timeout  time.Duration
 }
 
 // run carries out one command line.
@@ -38,7 +40,7 @@ func (a *app) command() *cobra.Command {
 	root := noun("mssctl", "look after a node of the telephone network",
 		a.userCommand(), a.registrationCommand(), a.callCommand(), a.cdrCommand(),
 		a.hubCommand(), a.siteCommand(), a.routeCommand(), a.peerCommand(), a.statusCommand())
-	root.Long = "mssctl looks after the node on this machine, through its admin socket.\n\n" +
+	root.Long = "mssctl looks after the node on this machine, through its admin socket, or after a hub elsewhere (--node).\n\n" +
 		"Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 the node cannot be reached."
 	root.Version = version.Long()
 	root.SetVersionTemplate("mssctl {{.Version}}\n")
@@ -46,6 +48,8 @@ func (a *app) command() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.socket, "socket", "", "path of the node's admin socket (default: $"+socketVariable+", else the one under "+runFolder+", "+siteFolder+" or "+hubFolder+")")
+	flags.StringVar(&a.node, "node", "", "talk to the hub at this address and port instead, such as 192.0.2.1:5443")
+	flags.StringVar(&a.operator, "operator", "", "file of the operator's certificate for --node (default: $"+operatorVariable+")")
 	flags.VarP(&a.format, "output", "o", "how to print: table, json or yaml")
 	flags.DurationVar(&a.timeout, "timeout", 10*time.Second, "how long to wait for the node")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats(), cobra.ShellCompDirectiveNoFileComp)) // fails only for an unknown flag

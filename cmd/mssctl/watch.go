@@ -34,6 +34,10 @@ func (a *app) printChange(m *tmssv1.WatchRoutesResponse) error {
 		if err != nil {
 			return err
 		}
+		if a.format == formatYAML {
+			fmt.Fprintln(a.out, "---")
+			return a.printJSON(object)
+		}
 		return json.NewEncoder(a.out).Encode(object)
 	}
 	change := strings.ToLower(strings.TrimPrefix(m.GetChange().String(), "CHANGE_"))
