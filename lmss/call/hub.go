@@ -83,14 +83,15 @@ func (l *Leg) refusedByHub(res *siptx.Response) {
 
 // unreached ends an uplink leg that found nobody, and says why.
 func (l *Leg) unreached(why string) {
-	l.call.failure.explain(why)
+	l.call.failure.explain(why, l.state == legEarly)
 	l.refused(480, "Temporarily Unavailable")
 }
 
-// explain gives the refusal of a call that nobody was there for its reason; another answer says more.
-func (f *failure) explain(why string) {
-	if f.rank == 0 {
-		f.rank, f.status, f.reason, f.why = 1, 480, "Temporarily Unavailable", why
+// explain considers a 480 of our own that has a reason.
+func (f *failure) explain(why string, rang bool) {
+	before := f.rank
+	if f.consider(480, "Temporarily Unavailable", rang); f.rank > before {
+		f.why = why
 	}
 }
 

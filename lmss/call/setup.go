@@ -93,7 +93,7 @@ func (c *Call) prepare(t *Target) {
 		l.local = nameAddr(c.display, c.cdr.Caller, c.cfg.Federation)
 		l.remote = nameAddr("", string(t.User), c.cfg.Federation)
 		if !l.moveHub() {
-			c.failure.explain("no uplink to other sites")
+			c.failure.explain("no uplink to other sites", false)
 			return
 		}
 	}

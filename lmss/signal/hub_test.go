@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -35,6 +36,7 @@ type hub struct {
 	mu       sync.Mutex
 	listener net.Listener
 	conn     net.Conn // the newest
+	opened   int
 }
 
 // withHubs makes hubs a and b, and gives what makes the uplink of a site that knows both.
@@ -110,10 +112,22 @@ func (h *hub) open() {
 			h.mu.Lock()
 			h.conn = tls.Server(conn, h.config)
 			current := h.conn
+			h.opened++
+			first := h.opened == 1
 			h.mu.Unlock()
+			if !first {
+				h.phone.note("a new connection")
+			}
 			h.running.Go(func() { h.serve(current) })
 		}
 	})
+}
+
+// note puts something that is no message into the transcript.
+func (p *phone) note(text string) {
+	p.scene.mu.Lock()
+	defer p.scene.mu.Unlock()
+	p.scene.pending = append(p.scene.pending, heard{at: time.Now(), phone: p.name, text: text})
 }
 
 // drop closes the connection; the site may open another one.

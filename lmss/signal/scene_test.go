@@ -126,6 +126,7 @@ type heard struct {
 	at    time.Time
 	phone string
 	msg   described
+	text  string // what happened, where it was no message
 }
 
 func (s *scene) flush() {
@@ -133,6 +134,10 @@ func (s *scene) flush() {
 		return cmp.Or(a.at.Compare(b.at), strings.Compare(a.phone, b.phone))
 	})
 	for _, h := range s.pending {
+		if h.msg == nil {
+			s.say("%s <- %s", h.phone, h.text)
+			continue
+		}
 		more := ""
 		if s.phones[h.phone].hub != nil {
 			more = s.hubWords(h.msg)
@@ -175,7 +180,7 @@ func (p *phone) listen() {
 }
 
 func (p *phone) take(msg sip.Message) {
-	p.scene.pending = append(p.scene.pending, heard{time.Now(), p.name, msg.(described)})
+	p.scene.pending = append(p.scene.pending, heard{at: time.Now(), phone: p.name, msg: msg.(described)})
 	switch m := msg.(type) {
 	case *sip.Request:
 		p.request(m)

@@ -20,6 +20,7 @@ import (
 //	A invite 4002 [nosdp] [header: value]   A reinvite [hold|resume|nosdp]   A cancel   A ack [sdp]
 //	ring 4006 at B C/0.5   (registers phones of a user, with q)
 //	restart   (the site's process is killed and begins again from its store)
+//	Ha request REGISTER 4002   (as that user)
 //	Hb continue Ha   (the other's dialog)
 //	Ha drop   Ha die   Ha revive   (a hub's connection, see hub)
 //	B respond 180 [sdp|early|hold] [by=hub/a] [to=BYE]  A bye   A info TEXT   A options   A repeat   A deaf   A hears   wait 500ms
@@ -82,6 +83,10 @@ func (p *phone) command(verb string, args []string, line string) {
 	case "update":
 		p.seq++
 		p.send(p.write("UPDATE", p.target, p.seq, "", "", ""))
+	case "request": // outside any dialog
+		p.callID, p.ours, p.theirs = "request-"+p.name+"@example.org", "<sip:"+args[1]+"@example.org>;tag=r", "<sip:"+args[1]+"@example.org>"
+		p.seq++
+		p.send(p.write(args[0], "sip:example.org", p.seq, "", "", ""))
 	case "continue": // another one's dialog, as if it were this one's
 		other := p.scene.phones[args[0]]
 		p.callID, p.ours, p.theirs, p.target, p.seq = other.callID, other.ours, other.theirs, other.target, other.seq
