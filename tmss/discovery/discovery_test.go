@@ -182,12 +182,15 @@ func nobody(t *testing.T) *clientv3.Client {
 	return directorytest.Client(t, d, "127.0.0.1:1")
 }
 
+// slack is what a busy machine may add to a bound.
+const slack = 2 * time.Second
+
 // refused wants a write to be refused in time, with a sentence that says what still works.
 func refused(t *testing.T, h *hub) {
 	t.Helper()
 	begin := time.Now()
 	err := h.PutSite(t.Context(), london(), "alice")
-	if took := time.Since(begin); fault.KindOf(err) != fault.Unavailable || took > 2*time.Second {
+	if took := time.Since(begin); fault.KindOf(err) != fault.Unavailable || took > 2*time.Second+slack {
 		t.Errorf("after %v: %v", took, err)
 	}
 	for _, word := range []string{"no quorum", "Calls, registrations and route exchange go on"} {
