@@ -1,5 +1,5 @@
-// Command bench measures what a call costs an L-MSS, in one run with Kamailio's proxy on the same machine at the same
-// rates. deploy/bench/README.md says how to read what it prints. "make bench" runs it.
+// Command bench measures what a call costs a hub and an L-MSS, in one run with Kamailio's proxy on the same machine at
+// the same rates. deploy/bench/README.md says how to read what it prints. "make bench" runs it.
 package main
 
 import (

@@ -62,6 +62,7 @@ func TestJudge(t *testing.T) {
 	}{
 		"within":          {[]load.Result{at(contender.Anchor, 2000, 100), at(contender.Core, 2000, 200), at(contender.Shipped, 2000, 300)}, "ok:     shipped at 2000 calls/s costs 3.00 × kamailio", false},
 		"core too dear":   {[]load.Result{at(contender.Anchor, 2000, 100), at(contender.Core, 2000, 201)}, "FAILED: core at 2000 calls/s costs 2.01 ×", true},
+		"hub too dear":    {[]load.Result{at(contender.Anchor, 2000, 100), at(contender.Hub, 2000, 151)}, "FAILED: hub at 2000 calls/s costs 1.51 ×", true},
 		"other rates":     {[]load.Result{at(contender.Anchor, 500, 100), at(contender.Core, 500, 999)}, "", false},
 		"without anchor":  {[]load.Result{at(contender.Core, 2000, 999)}, "", false},
 		"a failed call":   {[]load.Result{broken}, "FAILED: core at 500 calls/s: 7 failed, 0 lost 180s", true},
@@ -74,6 +75,16 @@ func TestJudge(t *testing.T) {
 		if errors.Is(err, errBudget) != c.fails || !strings.Contains(out.String(), c.says) || c.says == "" && out.Len() > 0 {
 			t.Errorf("%s: %v, said %q", name, err, out.String())
 		}
+	}
+}
+
+// TestProgressTellsOfTheDirectory, whose time is in no figure.
+func TestProgressTellsOfTheDirectory(t *testing.T) {
+	t.Parallel()
+	r := at(contender.Hub, 500, 100)
+	r.Apart = 200 * time.Millisecond
+	if got, want := progress(r), "0.100 CPU-s/1000, not counted: directory 0.010"; !strings.Contains(got, want) {
+		t.Errorf("%q does not say %q", got, want)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // Programs are what Build builds, by the name of their folder in cmd.
-var Programs = []string{"lmss", "mssctl", "mssdemo"}
+var Programs = []string{"lmss", "mssctl", "mssdemo", "tmss"}
 
 var build = sync.OnceValues(buildOnce)
 

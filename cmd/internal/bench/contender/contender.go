@@ -1,5 +1,5 @@
-// Package contender starts the systems whose calls are compared: Kamailio, the anchor, and an L-MSS with more and more
-// of what it does when it is shipped. It makes no calls and measures nothing. Start at [All].
+// Package contender starts the systems whose calls are compared: Kamailio, the anchor, a hub, and an L-MSS with more and
+// more of what it does when it is shipped. It makes no calls and measures nothing. Start at [All].
 package contender
 
 import (
@@ -32,6 +32,8 @@ type Server interface {
 	Addr() netip.AddrPort
 	// PID is the process that all others of the server descend from.
 	PID() int
+	// Apart is one of them whose work has nothing to do with calls and is counted by itself; 0 means none.
+	Apart() int
 	// Stop ends the server and all its processes.
 	Stop() error
 }
@@ -50,6 +52,7 @@ const Anchor = "kamailio"
 
 // The names of those with a budget.
 const (
+	Hub     = "hub"
 	Core    = "core"
 	Shipped = "shipped"
 )
@@ -58,6 +61,7 @@ const (
 func All() []Contender {
 	return []Contender{
 		{Name: Anchor, About: "Kamailio, stateful proxy with Record-Route", Start: startKamailio},
+		{Name: Hub, About: "T-MSS: stateful proxy with Record-Route, between two offices known by address", Start: startHub},
 		lmss(Core, "callers known by address, store off, voice not anchored", Parts{}),
 		lmss("core+digest", "core, and a password for each INVITE", Parts{Digest: true}),
 		lmss("core+store", "core, and calls and their records on disk", Parts{Store: true}),

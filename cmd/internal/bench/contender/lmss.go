@@ -74,6 +74,9 @@ func (o Office) Addr() netip.AddrPort { return o.UDP() }
 // PID is the supervisor.
 func (o Office) PID() int { return o.Node.PID(node.Supervisor) }
 
+// Apart is none: every process works for calls.
+func (o Office) Apart() int { return 0 }
+
 // Signal is the signalling process, 0 when there is none.
 func (o Office) Signal() int { return o.Node.PID(node.Signal) }
 

@@ -43,7 +43,8 @@ type Result struct {
 	Dropped   int // datagrams that had no room in a socket of the contender
 	Unheard   int // datagrams that had no room in a socket of caller or callee
 	Elapsed   time.Duration
-	CPU       time.Duration // of all the contender's processes
+	CPU       time.Duration // of the contender's processes but those apart
+	Apart     time.Duration // of those whose work has nothing to do with calls
 	Others    time.Duration // of programs that have nothing to do with the run
 	Trouble   string        // what SIPp said of the first calls that failed
 }
@@ -117,7 +118,7 @@ func (s *scene) start(ctx context.Context, start func(context.Context, contender
 	if s.server, err = start(ctx, setup); err != nil {
 		return err
 	}
-	return settle(ctx, s.server.PID())
+	return settle(ctx, s.server)
 }
 
 func (s *scene) file(name string) string { return filepath.Join(s.place.Files, name) }
@@ -161,6 +162,15 @@ func (s *scene) close() error {
 	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
 }
 
+// used is the processor time of a contender's processes, and of those apart.
+func used(server contender.Server) (own, apart time.Duration, err error) {
+	if own, err = proc.CPU(server.PID()); err != nil || server.Apart() == 0 {
+		return own, 0, err
+	}
+	apart, err = proc.CPU(server.Apart())
+	return own - apart, apart, err
+}
+
 // What settle waits for: so long without work, and for that at most so long.
 const (
 	quiet      = 300 * time.Millisecond
@@ -168,12 +178,12 @@ const (
 )
 
 // settle waits until a program that has just started has no more to do, so that its start is not counted.
-func settle(ctx context.Context, pid int) error {
+func settle(ctx context.Context, server contender.Server) error {
 	limit := time.Now().Add(settleTime)
 	tick := time.NewTicker(quiet)
 	defer tick.Stop()
 	for last := time.Duration(-1); ; {
-		now, err := proc.CPU(pid)
+		now, _, err := used(server)
 		if err != nil || now == last || time.Now().After(limit) {
 			return err
 		}

@@ -19,6 +19,7 @@ const finishTime = 10 * time.Second
 type usage struct {
 	at      time.Time
 	server  time.Duration
+	apart   time.Duration
 	callee  time.Duration
 	machine time.Duration
 }
@@ -31,7 +32,7 @@ func (s *scene) usage() (usage, error) {
 	}
 	u := usage{at: time.Now()}
 	var errs [3]error
-	u.server, errs[0] = proc.CPU(s.server.PID())
+	u.server, u.apart, errs[0] = used(s.server)
 	u.callee, errs[1] = proc.CPU(s.callee.PID())
 	u.machine, errs[2] = proc.Busy()
 	return u, errors.Join(errs[:]...)
@@ -99,8 +100,9 @@ func (s *scene) measure(ctx context.Context, c contender.Contender, load Load) (
 		Unheard: atPhones,
 		Elapsed: after.at.Sub(before.at),
 		CPU:     after.server - before.server,
+		Apart:   after.apart - before.apart,
 	}
-	r.Others = max(0, after.machine-before.machine-r.CPU-callerCPU-(after.callee-before.callee))
+	r.Others = max(0, after.machine-before.machine-r.CPU-r.Apart-callerCPU-(after.callee-before.callee))
 	if r.Failed > 0 {
 		r.Trouble = caller.Trouble()
 	}
