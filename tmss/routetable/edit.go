@@ -99,11 +99,6 @@ func (e *edit) note(at time.Time) {
 // change gives a copy of an NLRI's paths to alter and puts the result into the next snapshot, ranked. It
 // returns the new entry, nil when no path is left.
 func (e *edit) change(nlri federation.NLRI, cause federation.Cause, alter func([]Path) []Path) *Entry {
-	return e.alter(nlri, cause, false, alter)
-}
-
-// alter is change; quiet ones alter ranks that neighbours shall not learn of yet.
-func (e *edit) alter(nlri federation.NLRI, cause federation.Cause, quiet bool, alter func([]Path) []Path) *Entry {
 	key := treeKey(nlri.Family, nlri.Key)
 	old := e.next.roots[nlri.Family].get(key, nlri)
 	var before []Path
@@ -128,16 +123,16 @@ func (e *edit) alter(nlri federation.NLRI, cause federation.Cause, quiet bool, a
 		entry.NLRI, entry.id = nlri, e.t.newIDLocked()
 		e.next.routes++
 	}
-	e.put(old, entry, key, cause, quiet)
+	e.put(old, entry, key, cause)
 	return entry
 }
 
-func (e *edit) put(old, entry *Entry, key string, cause federation.Cause, quiet bool) {
+func (e *edit) put(old, entry *Entry, key string, cause federation.Cause) {
 	var before []Path
 	if old != nil {
 		before = old.Paths
 	}
-	if !quiet && differ(old, entry) {
+	if differ(old, entry) {
 		entry.Revision = e.reveal(entry.NLRI, cause, old)
 	}
 	e.forgetLost(entry.id, before, entry.Paths)
@@ -189,8 +184,8 @@ func differ(old, entry *Entry) bool {
 	return !sameOffer(old, entry)
 }
 
-// sameOffer compares the usable paths and their order, but for staleness, and for epochs and revisions,
-// which a restarted origin alone changes.
+// sameOffer compares the usable paths and their order, but for staleness that neighbours do not know of,
+// and for epochs and revisions, which a restarted origin alone changes.
 func sameOffer(a, b *Entry) bool {
 	if a.Usable != b.Usable {
 		return false
@@ -201,7 +196,7 @@ func sameOffer(a, b *Entry) bool {
 	x, y := slices.Clone(a.Paths[:a.Usable]), slices.Clone(b.Paths[:b.Usable])
 	for _, paths := range [][]Path{x, y} {
 		for i := range paths {
-			paths[i].Stale = false
+			paths[i].Stale = paths[i].told
 		}
 		rank(paths)
 	}

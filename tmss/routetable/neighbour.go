@@ -78,10 +78,8 @@ func (e *edit) applyToNeighbour(c *Change) {
 		n.generation++
 	case EndRefresh:
 		e.sweep(n, c)
-	case MarkStale, ClearStale:
-		e.each(n, c, func(entry *Entry) { e.stale(n.id, entry.NLRI, c.Op == MarkStale) })
-	case PublishStale:
-		e.each(n, c, func(entry *Entry) { e.publishRanks(entry) })
+	case MarkStale, ClearStale, PublishStale:
+		e.each(n, c, func(entry *Entry) { e.stale(n.id, entry.NLRI, c.Op) })
 	case HopDown, HopUp:
 		n.down = c.Op == HopDown
 		e.each(n, c, func(entry *Entry) { e.nextHop(n, entry.NLRI) })
@@ -123,11 +121,22 @@ func (e *edit) sweep(n *neighbour, c *Change) {
 	})
 }
 
-func (e *edit) stale(id federation.NodeID, nlri federation.NLRI, stale bool) {
-	e.alter(nlri, federation.Cause{}, true, func(paths []Path) []Path {
+// stale marks what came from a neighbour. Others do not know of it until told, and of its end at once if
+// they were told.
+func (e *edit) stale(id federation.NodeID, nlri federation.NLRI, op Op) {
+	e.change(nlri, federation.Cause{}, func(paths []Path) []Path {
 		for i := range paths {
-			if paths[i].Neighbour == id {
-				paths[i].Stale = stale
+			p := &paths[i]
+			if p.Neighbour != id {
+				continue
+			}
+			switch op {
+			case MarkStale:
+				p.Stale = true
+			case PublishStale:
+				p.told = p.Stale
+			default:
+				p.Stale, p.told = false, false
 			}
 		}
 		return paths
@@ -143,17 +152,4 @@ func (e *edit) nextHop(n *neighbour, nlri federation.NLRI) {
 		}
 		return paths
 	})
-}
-
-// publishRanks gives an entry a new revision where staleness has changed its order.
-func (e *edit) publishRanks(entry *Entry) {
-	if entry.Usable < 2 {
-		return
-	}
-	c := *entry
-	c.Revision = e.reveal(c.NLRI, federation.Cause{}, entry)
-	e.t.mu.keys[c.id] = &c
-	key := treeKey(c.NLRI.Family, c.NLRI.Key)
-	e.next.roots[c.NLRI.Family] = e.next.roots[c.NLRI.Family].set(e.batch, key, &c)
-	e.dirty = true
 }

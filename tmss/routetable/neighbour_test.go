@@ -81,6 +81,13 @@ func TestStaleIsToldToNobodyUntilPublished(t *testing.T) {
 	if table.Lookup("1001").Paths[0].Neighbour != "site/a" {
 		t.Error("a resumed session did not make its paths fresh")
 	}
+	if got := table.Snapshot().Revision(); got != before+2 {
+		t.Errorf("who was told that it is stale is not told that it is back: revision %d, was %d", got, before)
+	}
+	table.Apply(noon, Change{Op: MarkStale, Neighbour: "site/a"}, Change{Op: PublishStale, Neighbour: "site/a"}, again)
+	if got := table.Snapshot().Revision(); got != before+4 {
+		t.Errorf("nor by a new announcement: revision %d, was %d", got, before)
+	}
 }
 
 func TestNextHopDownLeavesTheFallback(t *testing.T) {

@@ -107,6 +107,7 @@ type Path struct {
 	Revisions  []uint64          // when each node of Attributes.AdvPath chose it
 	PathID     uint32
 	Stale      bool   // the session over which it came is down
+	told       bool   // neighbours know that it is stale
 	Down       bool   // the next hop answers nothing
 	Reason     Reason // Eligible, or why it cannot be used
 	Step       Step   // why it stands behind the path before it
