@@ -194,6 +194,17 @@ func TestBrokenLinkIsBridged(t *testing.T) {
 	}
 }
 
+func TestNothingGoesBackToWhomItPassed(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, "hub/a")
+	h.tell("hub/d", route("hongkong", digits("1", 4), "hub/c", "hub/d"), route("hongkong", digits("10", 4), "hub/d"))
+	o := NewOutbound(h.table, "hub/c", 10)
+	o.SetLinks(Links{"d": {"a"}, "c": {"a"}})
+	if got, want := offered(o), "10/4 site/hongkong hub/d hub/a; "; got != want {
+		t.Errorf("offers %q, want %q", got, want)
+	}
+}
+
 func TestAlternatesLeadToOtherSites(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, "hub/a")
