@@ -32,14 +32,11 @@ func TestStartSaysWhyANodeEnded(t *testing.T) {
 func TestStopFindsWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	// The stand-in never answers, so Start gives up; its child outlives it.
-	n := &Node{
-		opt: Options{Bin: program(t, "sleep 300 & trap 'exit 0' TERM; while :; do sleep 0.01; done\n")},
-		dir: t.TempDir(), addr: NewAddress(), seen: map[int]uint64{},
-	}
-	n.config = filepath.Join(n.dir, "lmss.yaml")
-	if err := n.prepare(); err != nil {
+	n, err := Prepare(Options{Bin: program(t, "sleep 300 & trap 'exit 0' TERM; while :; do sleep 0.01; done\n")})
+	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = n.Remove() })
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if err := n.Run(ctx); err == nil {
@@ -51,7 +48,7 @@ func TestStopFindsWhatIsLeft(t *testing.T) {
 		t.Error("nothing seems to be left while the node runs")
 	}
 	began := time.Now()
-	err := n.Stop()
+	err = n.Stop()
 	if err == nil || !strings.Contains(err.Error(), "left behind") {
 		t.Errorf("stop: %v (%v)", err, time.Since(began))
 	}

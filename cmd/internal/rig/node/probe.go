@@ -40,6 +40,19 @@ func freePorts(addr netip.Addr, port uint16) (udp, tcp netip.AddrPort, err error
 	return portOf(u.LocalAddr()), portOf(t.Addr()), nil
 }
 
+// freeTCP finds TCP ports that are free on addr now.
+func freeTCP(addr netip.Addr, count int) (free []netip.AddrPort, err error) {
+	for range count {
+		t, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr, 0)))
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer t.Close() // not before the last is found, so that all differ
+		free = append(free, portOf(t.Addr()))
+	}
+	return free, nil
+}
+
 func portOf(a net.Addr) netip.AddrPort {
 	p, err := netip.ParseAddrPort(a.String())
 	if err != nil {
@@ -88,7 +101,7 @@ func probeTCP(ctx context.Context, to netip.AddrPort) error {
 		if askTCP(ctx, to) == nil {
 			return nil
 		}
-		if err := pause(ctx); err != nil {
+		if err := pause(ctx, pollEvery); err != nil {
 			break
 		}
 	}

@@ -3,7 +3,6 @@ package node
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -16,15 +15,16 @@ import (
 	"time"
 )
 
-// The node's processes, by their subcommand.
+// A node's processes, by their subcommand.
 const (
 	Supervisor = "run"
-	Signal     = "signal"
-	Media      = "media"
+	Signal     = "signal"    // of an office
+	Media      = "media"     // of an office
+	Directory  = "directory" // of a hub
 )
 
 // PID is the process of that role that runs now; 0 if there is none.
-func (n *Node) PID(role string) int {
+func (n *tree) PID(role string) int {
 	n.mu.Lock()
 	cmd, exited := n.cmd, n.exited
 	n.mu.Unlock()
@@ -95,7 +95,7 @@ func arguments(pid int) []string {
 }
 
 // note remembers the processes that belong to the node now.
-func (n *Node) note() {
+func (n *tree) note() {
 	n.mu.Lock()
 	cmd := n.cmd
 	n.mu.Unlock()
@@ -110,14 +110,14 @@ func (n *Node) note() {
 }
 
 // KillSignal ends the signalling process with SIGKILL and gives the moment.
-func (n *Node) KillSignal() (time.Time, error) { return n.kill(Signal) }
+func (n *tree) KillSignal() (time.Time, error) { return n.kill(Signal) }
 
 // KillMedia ends the media process with SIGKILL and gives the moment.
-func (n *Node) KillMedia() (time.Time, error) { return n.kill(Media) }
+func (n *tree) KillMedia() (time.Time, error) { return n.kill(Media) }
 
 // KillSupervisor ends the supervisor with SIGKILL, gives the moment, and waits until it is gone. Its children are left
 // to notice by themselves.
-func (n *Node) KillSupervisor() (time.Time, error) {
+func (n *tree) KillSupervisor() (time.Time, error) {
 	at, err := n.kill(Supervisor)
 	if err == nil {
 		<-n.exited
@@ -125,7 +125,7 @@ func (n *Node) KillSupervisor() (time.Time, error) {
 	return at, err
 }
 
-func (n *Node) kill(role string) (time.Time, error) {
+func (n *tree) kill(role string) (time.Time, error) {
 	n.note()
 	pid := n.PID(role)
 	if pid == 0 {
@@ -138,20 +138,20 @@ func (n *Node) kill(role string) (time.Time, error) {
 }
 
 // WaitRestarted waits until a process of that role runs that is not old, and gives its pid.
-func (n *Node) WaitRestarted(ctx context.Context, role string, old int) (int, error) {
+func (n *tree) WaitRestarted(ctx context.Context, role string, old int) (int, error) {
 	for {
 		if pid := n.PID(role); pid != 0 && pid != old {
 			n.note()
 			return pid, nil
 		}
-		if err := pause(ctx); err != nil {
+		if err := pause(ctx, pollEvery); err != nil {
 			return 0, fmt.Errorf("process %s did not come back: %w", role, err)
 		}
 	}
 }
 
-func pause(ctx context.Context) error {
-	timer := time.NewTimer(pollEvery)
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -161,67 +161,14 @@ func pause(ctx context.Context) error {
 	}
 }
 
-// Stop asks the node to stop, waits for it, and checks that nothing is left: no process, no socket on its address.
-// A node that is gone already is only checked.
-func (n *Node) Stop() error {
-	n.mu.Lock()
-	cmd, exited := n.cmd, n.exited
-	n.mu.Unlock()
-	if cmd == nil {
-		return nil
-	}
-	n.note()
-	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
-	defer cancel()
-	select {
-	case <-exited:
-	default:
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			return fmt.Errorf("stop node: %w", err)
-		}
-	}
-	select {
-	case <-exited:
-	case <-ctx.Done():
-		return errors.Join(fmt.Errorf("stop node: it did not end within %v", stopLimit), n.destroy())
-	}
-	leaving, done := context.WithTimeout(context.Background(), goneLimit)
-	defer done()
-	return errors.Join(n.Gone(leaving), n.destroy())
-}
-
-// destroy kills whatever the node left behind, so that a failed test does not disturb the next.
-func (n *Node) destroy() error {
-	var errs []error
-	for _, pid := range n.alive() {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // alive are the node's processes that still run.
-func (n *Node) alive() []int {
+func (n *tree) alive() []int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(n.seen)), func(pid int) bool {
 		s, ok := statusOf(pid)
 		return !ok || s.started != n.seen[pid]
 	})
-}
-
-// Gone waits until none of the node's processes runs and no socket is bound to its address.
-func (n *Node) Gone(ctx context.Context) error {
-	for {
-		alive, bound := n.alive(), Bound(n.addr)
-		if len(alive) == 0 && len(bound) == 0 {
-			return nil
-		}
-		if err := pause(ctx); err != nil {
-			return fmt.Errorf("left behind: processes %v, sockets %v: %w", alive, bound, err)
-		}
-	}
 }
 
 // Bound are the UDP sockets and TCP listeners bound to an IPv4 address, by the kernel's tables.
