@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -59,6 +60,7 @@ type hub struct {
 	ring      *tracering.Ring
 	endpoint  *siptransport.Endpoint
 	ready     readiness
+	bound     map[netip.AddrPort]bool // where this hub listens for SIP
 }
 
 // assemble wires a hub; nothing runs yet. What is on the disk is read here.
@@ -66,7 +68,8 @@ func assemble(o *Options) (*hub, error) {
 	c := &o.Config
 	h := &hub{
 		options: o, domain: federation.Domain(c.Domain), epoch: uint64(time.Now().UnixMicro()),
-		self: identity.Node{Domain: c.Domain, Role: identity.Hub, ID: string(c.Hub)},
+		self:  identity.Node{Domain: c.Domain, Role: identity.Hub, ID: string(c.Hub)},
+		bound: boundSockets(o),
 	}
 	var err error
 	if h.configured, err = configuredSites(c); err != nil {
@@ -123,7 +126,7 @@ func (h *hub) assembleCalls() error {
 	}
 	h.policy.Store(none)
 	h.peering = peering.New(peering.Options{
-		Self: h.self.NodeID(), Domain: h.domain, Epoch: h.epoch, Table: h.table, Policy: h.policy.Load, Admit: h.admit,
+		Self: h.self.NodeID(), Domain: h.domain, Epoch: h.epoch, Table: h.table, Policy: h.policy.Load, Admit: h.admit, Believed: h.believed,
 		SIP: h.sipAddresses(), Software: h.options.Software,
 		Keepalive: c.Exchange.Keepalive, Hold: c.Exchange.Hold, StaleMax: c.Exchange.StaleMax, Logger: log,
 	})
@@ -154,14 +157,26 @@ func (h *hub) trunkTLS() *tls.Config {
 	return identity.ServerTLS(h.source, h.trust, identity.Site, identity.Hub)
 }
 
-// sentBy is the address that peers of a flow see.
+// sentBy is the address that peers of a flow see. The local port of a connection that was dialled is nobody's: there
+// the listener's is told.
 func (h *hub) sentBy(flow siptransport.Flow) netip.AddrPort {
 	local := flow.Local
-	if flow.Transport.Stream() || !local.IsValid() {
-		// Of a connection that was dialled the local port is nobody's: the listener's is told.
+	if !h.bound[local] {
 		if listener, ok := h.endpoint.LocalFor(flow.Transport, flow.Remote.Addr()); ok {
 			local = listener
 		}
 	}
 	return netip.AddrPortFrom(h.options.Config.Listen.Advertised(local.Addr()), local.Port())
+}
+
+// boundSockets are the addresses of the open sockets.
+func boundSockets(o *Options) map[netip.AddrPort]bool {
+	bound := map[netip.AddrPort]bool{}
+	for _, c := range o.UDP {
+		bound[addrPort(c.LocalAddr())] = true
+	}
+	for _, l := range slices.Concat(o.TCP, o.TLS) {
+		bound[addrPort(l.Addr())] = true
+	}
+	return bound
 }

@@ -57,6 +57,12 @@ func (h *hub) identify(state tls.ConnectionState) (federation.NodeID, error) {
 	return node.NodeID(), h.admit(node.NodeID())
 }
 
+// believed says whether the certificate of a connection is still good.
+func (h *hub) believed(state tls.ConnectionState) error {
+	_, err := h.trust.Check(state)
+	return err
+}
+
 // token makes a join token for a node.
 func (h *hub) token(ctx context.Context, node identity.Node, by string) (string, time.Time, error) {
 	expires := time.Now().Add(identity.TokenLifetime)

@@ -30,6 +30,7 @@ type neighbour struct {
 		shown  Peer
 		runner *exchange.Runner
 		alive  context.Context // of the session that is carried; both nil without one
+		source source
 	}
 }
 
@@ -61,6 +62,17 @@ func (n *neighbour) post(e exchange.Event) {
 	if runner != nil {
 		runner.Post(alive, e)
 	}
+}
+
+// admitted says whether the neighbour may have a session, over the connection that it has one on.
+func (n *neighbour) admitted() error {
+	n.mu.Lock()
+	carried, state := n.mu.runner != nil, n.mu.source.state
+	n.mu.Unlock()
+	if err := n.p.options.Admit(n.id); err != nil || !carried {
+		return err
+	}
+	return n.p.options.Believed(state)
 }
 
 func (n *neighbour) setTrunk(up bool) {

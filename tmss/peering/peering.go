@@ -8,7 +8,9 @@ package peering
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
+	"reflect"
 	"sync"
 	"time"
 
@@ -29,6 +31,8 @@ type Options struct {
 	Policy func() *policy.Policy
 	// Admit says whether a neighbour may have a session; nil refuses nobody.
 	Admit func(federation.NodeID) error
+	// Believed says whether the certificate of a connection is still good; nil believes everybody.
+	Believed func(tls.ConnectionState) error
 	// SIP is where this hub listens; told to neighbours.
 	SIP []exchange.Address
 	// Software is the build, for people.
@@ -64,6 +68,9 @@ func New(o Options) *Peering {
 	}
 	if o.Admit == nil {
 		o.Admit = func(federation.NodeID) error { return nil }
+	}
+	if o.Believed == nil {
+		o.Believed = func(tls.ConnectionState) error { return nil }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -118,8 +125,12 @@ func (p *Peering) Changed() {
 // SetHubs is the list of hubs that sites are told.
 func (p *Peering) SetHubs(hubs []exchange.Hub) {
 	p.mu.Lock()
+	same := reflect.DeepEqual(p.mu.hubs, hubs)
 	p.mu.hubs = hubs
 	p.mu.Unlock()
+	if same {
+		return
+	}
 	for _, n := range p.all() {
 		n.post(exchange.DirectoryChanged{Hubs: hubs})
 	}
@@ -137,11 +148,11 @@ func (p *Peering) TrunkChanged(id federation.NodeID, up bool) {
 	p.nudge()
 }
 
-// Readmit asks Admit about everybody again, after the domain's configuration has changed: the session of one
-// that may have none any more ends, and its routes go.
+// Readmit asks Admit and Believed about everybody again, after the domain's configuration or its revocations have
+// changed: the session of one that may have none any more ends, and its routes go.
 func (p *Peering) Readmit() {
 	for _, n := range p.all() {
-		if err := p.options.Admit(n.id); err != nil {
+		if err := n.admitted(); err != nil {
 			n.dismiss(err)
 		}
 	}

@@ -2,6 +2,7 @@ package peering
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"strings"
@@ -61,6 +62,7 @@ type hub struct {
 	mu     sync.Mutex
 	sites  map[federation.SiteID]string // with their one prefix
 	policy *policy.Policy
+	doubt  error // what Believed says
 	parts  sync.WaitGroup
 	stop   context.CancelFunc
 }
@@ -71,7 +73,7 @@ func newHub(t *testing.T) *hub {
 	h.table = routetable.New(routetable.Options{Self: "hub/a", Epoch: 1})
 	h.install()
 	h.p = New(Options{
-		Self: "hub/a", Domain: domain, Epoch: 1, Table: h.table, Policy: h.current, Admit: h.admit,
+		Self: "hub/a", Domain: domain, Epoch: 1, Table: h.table, Policy: h.current, Admit: h.admit, Believed: h.believed,
 		SIP: []exchange.Address{{Transport: "tls", HostPort: "192.0.2.1:5061"}}, Software: "hub software",
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -98,6 +100,12 @@ func (h *hub) admit(id federation.NodeID) error {
 		return fault.New("admit", fault.Denied, string(id), "no such site is configured")
 	}
 	return nil
+}
+
+func (h *hub) believed(tls.ConnectionState) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.doubt
 }
 
 // install makes what the sites own the policy in force.
@@ -211,7 +219,7 @@ func (h *hub) connect(id federation.SiteID, prefixes ...string) *site {
 		cut()
 	})
 	h.parts.Go(func() {
-		err := h.p.carry(ctx, node, exchange.RoleHub, "192.0.2.9:40000", end{ctx, there, back})
+		err := h.p.carry(ctx, node, exchange.RoleHub, source{address: "192.0.2.9:40000"}, end{ctx, there, back})
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.refused = err
@@ -300,6 +308,24 @@ func TestSiteIsDeleted(t *testing.T) {
 			t.Errorf("a new session: %v", refused)
 		}
 		h.want("1001", "none")
+	})
+}
+
+// A session does not outlive the revocation of its certificate.
+func TestSiteIsRevoked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t)
+		defer h.close()
+		hongkong := h.connect("hongkong", "1xxx")
+		h.mu.Lock()
+		h.doubt = fault.New("check certificate", fault.Denied, "site/hongkong", "revoked")
+		h.mu.Unlock()
+		h.p.Readmit()
+		h.want("1001", "404")
+		if hongkong.ended == nil || !strings.Contains(hongkong.ended.Error(), "revoked") {
+			t.Errorf("the site was told %v", hongkong.ended)
+		}
 	})
 }
 

@@ -2,9 +2,11 @@ package peering
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"time"
 
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
 
 	"github.com/mss-federation/mss/pkg/adminapi"
@@ -35,11 +37,23 @@ func (s *service) Session(stream exchangev1.Exchange_SessionServer) error {
 	if !ok {
 		return fault.New(opSession, fault.Denied, caller.String(), "only hubs and sites exchange routes")
 	}
-	address := ""
-	if remote, ok := peer.FromContext(stream.Context()); ok {
-		address = remote.Addr.String()
+	return s.peering.carry(stream.Context(), caller.Node, role, sourceOf(stream.Context()), stream)
+}
+
+// source is the connection that a session came on.
+type source struct {
+	address string
+	state   tls.ConnectionState
+}
+
+func sourceOf(ctx context.Context) (s source) {
+	if remote, ok := peer.FromContext(ctx); ok {
+		s.address = remote.Addr.String()
+		if info, ok := remote.AuthInfo.(credentials.TLSInfo); ok {
+			s.state = info.State
+		}
 	}
-	return s.peering.carry(stream.Context(), caller.Node, role, address, stream)
+	return s
 }
 
 // roles is what this hub is to nodes of a role.
@@ -47,7 +61,7 @@ var roles = map[identity.Role]exchange.Role{identity.Site: exchange.RoleHub, ide
 
 // carry runs one session over a stream that either side has opened, and returns why it is over. A session that
 // the neighbour opens while another one of it is carried takes its place: the neighbour knows better which is good.
-func (p *Peering) carry(ctx context.Context, node identity.Node, role exchange.Role, address string, stream exchange.Stream) error {
+func (p *Peering) carry(ctx context.Context, node identity.Node, role exchange.Role, from source, stream exchange.Stream) error {
 	id := node.NodeID()
 	if err := p.options.Admit(id); err != nil {
 		return err
@@ -68,7 +82,7 @@ func (p *Peering) carry(ctx context.Context, node identity.Node, role exchange.R
 	if err := config.Validate(); err != nil {
 		return err
 	}
-	return n.run(ctx, exchange.New(config, n.out), address, stream)
+	return n.run(ctx, exchange.New(config, n.out), from, stream)
 }
 
 // resumable is what the table still has of the last session. The caller holds the turn.
@@ -102,14 +116,14 @@ func (n *neighbour) takeTurn(ctx context.Context) error {
 const turnAgain = time.Second
 
 // run carries the session while the stream, the hub and its right to be there last.
-func (n *neighbour) run(ctx context.Context, core *exchange.Session, address string, stream exchange.Stream) error {
+func (n *neighbour) run(ctx context.Context, core *exchange.Session, from source, stream exchange.Stream) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(n.p.life, cancel)()
 	host := &host{neighbour: n, core: core, inbound: policy.NewInbound(n.p.options.Table, n.id, n.p.options.Policy, policy.Limit{})}
 	runner := exchange.NewRunner(core, host)
-	n.begin(ctx, runner, address)
-	if err := n.p.options.Admit(n.id); err != nil { // it changed before the session could be told
+	n.begin(ctx, runner, from)
+	if err := n.admitted(); err != nil { // it changed before the session could be told
 		n.dismiss(err)
 	}
 	err := runner.Run(ctx, stream)
@@ -117,13 +131,13 @@ func (n *neighbour) run(ctx context.Context, core *exchange.Session, address str
 	return err
 }
 
-func (n *neighbour) begin(ctx context.Context, runner *exchange.Runner, address string) {
+func (n *neighbour) begin(ctx context.Context, runner *exchange.Runner, from source) {
 	// Nothing runs yet, and there is room: this does not wait.
 	runner.Post(ctx, exchange.DirectoryChanged{Hubs: n.p.hubs()})
 	n.mu.Lock()
-	n.mu.runner, n.mu.alive = runner, ctx
+	n.mu.runner, n.mu.alive, n.mu.source = runner, ctx, from
 	n.mu.Unlock()
-	n.enter(Opening, func(p *Peer) { p.Address, p.Reason = address, "" })
+	n.enter(Opening, func(p *Peer) { p.Address, p.Reason = from.address, "" })
 }
 
 func (n *neighbour) end(core *exchange.Session, err error) {
