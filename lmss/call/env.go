@@ -50,13 +50,15 @@ type Env interface {
 	CloseMedia(l *Leg)
 	NewEndpointID() uint64
 
-	// Save writes the record of the call; Call.persisted follows unless done is false.
-	Save(c *Call, record []byte, wait bool)
+	// Save writes the record of the call as it is now; with wait, Call.persisted follows.
+	Save(c *Call, wait bool)
 	// Finish writes the closed CDR and removes the record.
 	Finish(c *Call, closed cdr.Record)
 	// Note keeps what a restart must know of a call in set-up or just ended; DropNote forgets it.
-	Note(id string, note []byte)
+	Note(id string, note *Note)
 	DropNote(id string)
+	// TakesNotes says whether Note does anything.
+	TakesNotes() bool
 
 	// Ways are the hubs that lead to other sites now: see [Uplink].
 	Ways(prefer federation.NodeID) iter.Seq2[federation.NodeID, siptransport.Flow]

@@ -121,11 +121,11 @@ type wish struct {
 
 // Phone is what a phone is recognised by when its connection is gone.
 type Phone struct {
-	User     federation.User   `json:"user,omitempty"`
-	Instance string            `json:"instance,omitempty"`
-	Contact  string            `json:"contact,omitempty"` // its remote target
-	Flow     siptransport.Flow `json:"flow"`              // where it was
-	Node     federation.NodeID `json:"node,omitempty"`    // the hub that it is behind
+	User     federation.User
+	Instance string
+	Contact  string            // its remote target
+	Flow     siptransport.Flow // where it was
+	Node     federation.NodeID // the hub that it is behind
 }
 
 func (l *Leg) phone() Phone {

@@ -1,8 +1,6 @@
 package call
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -12,56 +10,52 @@ import (
 	"github.com/mss-federation/mss/pkg/siptransport"
 )
 
-// recordVersion is the format of a stored call. A later one must still read the earlier.
-const recordVersion = 1
-
 // restoredGap is added to our CSeq after a restart, so that a lost write never makes it go backwards
 // (gaps are no error: RFC 3261 §12.2.2).
 const restoredGap = 1000
 
 // record is what outlives the signalling process: both legs and the open CDR.
 type record struct {
-	Version int                  `json:"v"`
-	ID      string               `json:"id"`
-	Session federation.SessionID `json:"session"`
-	A       legRecord            `json:"a"`
-	B       legRecord            `json:"b"`
-	CDR     cdr.Record           `json:"cdr"`
+	ID      string
+	Session federation.SessionID
+	A       legRecord
+	B       legRecord
+	CDR     cdr.Record
 }
 
 // legRecord is one dialog and its voice.
 type legRecord struct {
-	User      federation.User   `json:"user,omitempty"`
-	Instance  string            `json:"instance,omitempty"`
-	NAT       bool              `json:"nat,omitempty"`
-	Node      federation.NodeID `json:"node,omitempty"` // the hub that carried the leg
-	CallID    string            `json:"call_id"`
-	LocalTag  string            `json:"local_tag"`
-	RemoteTag string            `json:"remote_tag"`
-	Local     string            `json:"local"`
-	Remote    string            `json:"remote"`
-	LocalSeq  uint32            `json:"local_seq"`
-	RemoteSeq uint32            `json:"remote_seq"`
-	OutSeq    uint32            `json:"out_seq,omitempty"`
-	InviteSeq uint32            `json:"invite_seq,omitempty"`
-	Routes    []string          `json:"routes,omitempty"`
-	Recorded  []string          `json:"recorded,omitempty"`
-	Target    string            `json:"target"`
-	Flow      siptransport.Flow `json:"flow"`
-	Answer    []byte            `json:"answer,omitempty"`  // our 2xx that waits for its ACK
-	Answered  time.Time         `json:"answered,omitzero"` // when it left
-	AckBody   []byte            `json:"ack_body,omitempty"`
-	Offerless bool              `json:"offerless,omitempty"` // the peer's ACK brings the SDP answer
-	Endpoint  uint64            `json:"endpoint,omitempty"`
-	Port      int               `json:"port,omitempty"`
-	Bind      netip.Addr        `json:"bind,omitzero"` // of the endpoint; absent in records of the first builds
-	Shown     netip.Addr        `json:"shown,omitzero"`
-	SDPID     uint64            `json:"sdp_id"`
-	SDPSeq    uint64            `json:"sdp_seq"`
-	LocalSDP  []byte            `json:"local_sdp,omitempty"`
-	Known     bool              `json:"known,omitempty"`
-	Held      bool              `json:"held,omitempty"`
-	Aim       media.Aim         `json:"aim,omitzero"`
+	User      federation.User
+	Instance  string
+	NAT       bool
+	Node      federation.NodeID // the hub that carried the leg
+	CallID    string
+	LocalTag  string
+	RemoteTag string
+	Local     string
+	Remote    string
+	LocalSeq  uint32
+	RemoteSeq uint32
+	OutSeq    uint32
+	InviteSeq uint32
+	Routes    []string
+	Recorded  []string
+	Target    string
+	Flow      siptransport.Flow
+	Answer    []byte    // our 2xx that waits for its ACK
+	Answered  time.Time // when it left
+	AckBody   []byte
+	Offerless bool // the peer's ACK brings the SDP answer
+	Endpoint  uint64
+	Port      int
+	Bind      netip.Addr // of the endpoint
+	Shown     netip.Addr
+	SDPID     uint64
+	SDPSeq    uint64
+	LocalSDP  []byte
+	Known     bool
+	Held      bool
+	Aim       media.Aim
 }
 
 // save writes the record. With wait, persisted follows and releases the 200.
@@ -69,14 +63,13 @@ func (c *Call) save(wait bool) {
 	if c.winner == nil || c.phase == Over {
 		return
 	}
-	data, err := json.Marshal(record{
-		Version: recordVersion, ID: c.id, Session: c.session, A: c.a.record(), B: c.winner.record(), CDR: c.cdr,
-	})
-	if err != nil {
-		c.persisted(fmt.Errorf("encode call: %w", err))
-		return
-	}
-	c.env.Save(c, data, wait)
+	c.env.Save(c, wait)
+}
+
+// appendRecord appends the call as it is stored.
+func (c *Call) appendRecord(dst []byte) []byte {
+	r := record{ID: c.id, Session: c.session, A: c.a.record(), B: c.winner.record(), CDR: c.cdr}
+	return r.append(dst)
 }
 
 func (l *Leg) record() legRecord {
@@ -95,11 +88,8 @@ func (l *Leg) record() legRecord {
 // restore makes an established call from its record.
 func restore(env Env, cfg *Config, data []byte) (*Call, error) {
 	var r record
-	if err := json.Unmarshal(data, &r); err != nil {
-		return nil, fmt.Errorf("decode call: %w", err)
-	}
-	if r.Version != recordVersion {
-		return nil, fmt.Errorf("decode call: version %d, this build reads %d", r.Version, recordVersion)
+	if err := r.read(data); err != nil {
+		return nil, err
 	}
 	c := &Call{env: env, cfg: cfg, id: r.ID, session: r.Session, phase: Up, cdr: r.CDR}
 	c.cdr.Recovered = true
@@ -135,13 +125,9 @@ func (r *legRecord) leg(c *Call) *Leg {
 
 // HomeCallID is the Call-ID of a stored call that names its owner: the one that we made.
 func HomeCallID(data []byte) (string, error) {
-	var r struct {
-		B struct {
-			CallID string `json:"call_id"`
-		} `json:"b"`
-	}
-	if err := json.Unmarshal(data, &r); err != nil {
-		return "", fmt.Errorf("decode call: %w", err)
+	var r record
+	if err := r.read(data); err != nil {
+		return "", err
 	}
 	return r.B.CallID, nil
 }

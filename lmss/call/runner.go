@@ -1,6 +1,7 @@
 package call
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -33,7 +34,7 @@ type Store interface {
 	CloseCall(id string, closed cdr.Record, done func(error)) error
 }
 
-// Notes keeps the unsynced notes of calls in set-up; *store.Notes is one.
+// Notes keeps the unsynced notes of calls in set-up; *store.Notes is one. Put does not keep data.
 type Notes interface {
 	Put(id string, data []byte) error
 	Drop(id string) error
@@ -71,6 +72,7 @@ type Runner struct {
 	voices   map[uint64]*Leg   // by endpoint
 	refusing map[string]bool   // callers of an earlier process whose ACK to our refusal has not come, by Call-ID
 	noted    map[string][]byte // INVITEs of an earlier process, by Call-ID, until their failures were ACKed
+	scratch  []byte            // of the record or note that is being written
 	ghosts   map[string]bool   // dialogs of stray 2xx that were ended, by Call-ID and tag, for 64*T1
 }
 
@@ -354,7 +356,7 @@ func (r *Runner) post(fn func()) {
 }
 
 // Save writes the record of a call.
-func (r *Runner) Save(c *Call, record []byte, wait bool) {
+func (r *Runner) Save(c *Call, wait bool) {
 	if r.deps.Store == nil {
 		if wait {
 			c.persisted(nil)
@@ -369,7 +371,8 @@ func (r *Runner) Save(c *Call, record []byte, wait bool) {
 			r.post(func() { c.persisted(err) })
 		}
 	}
-	if err := r.deps.Store.SaveCall(c.id, record, c.cdr, done); err != nil {
+	r.scratch = c.appendRecord(r.scratch[:0])
+	if err := r.deps.Store.SaveCall(c.id, bytes.Clone(r.scratch), c.cdr, done); err != nil {
 		done(err)
 	}
 }
@@ -393,12 +396,13 @@ func (r *Runner) Finish(c *Call, closed cdr.Record) {
 	}
 }
 
+// TakesNotes says whether there is anywhere to keep them.
+func (r *Runner) TakesNotes() bool { return r.deps.Notes != nil }
+
 // Note keeps a note.
-func (r *Runner) Note(id string, note []byte) {
-	if r.deps.Notes == nil {
-		return
-	}
-	if err := r.deps.Notes.Put(id, note); err != nil {
+func (r *Runner) Note(id string, note *Note) {
+	r.scratch = note.Append(r.scratch[:0])
+	if err := r.deps.Notes.Put(id, r.scratch); err != nil {
 		r.deps.Logger.Warn("note of a call not written", "call", id, "err", err)
 	}
 }

@@ -28,47 +28,47 @@ func NewID(now time.Time) ID {
 // Record is one call. Zero times mean that it did not happen. It is a value; whoever holds one does not
 // change LegCallIDs in place.
 type Record struct {
-	ID        ID                   `json:"id"`
-	SessionID federation.SessionID `json:"session_id,omitempty"`
+	ID        ID
+	SessionID federation.SessionID
 	// CallID is the Call-ID of the caller's leg; LegCallIDs those of all other legs, in the order in
 	// which they were tried.
-	CallID     string   `json:"call_id"`
-	LegCallIDs []string `json:"leg_call_ids,omitempty"`
+	CallID     string
+	LegCallIDs []string
 
 	// Caller and Called are as the first INVITE had them, Callee is who answered (or was tried last).
-	Caller string `json:"caller"`
-	Called string `json:"called"`
-	Callee string `json:"callee,omitempty"`
+	Caller string
+	Called string
+	Callee string
 	// Source and Destination are the signalling addresses of the two parties: "udp 192.0.2.7:5060".
-	Source      string `json:"source,omitempty"`
-	Destination string `json:"destination,omitempty"`
+	Source      string
+	Destination string
 
-	SetupAt  time.Time `json:"setup_at,omitzero"`  // the INVITE was accepted for processing
-	RingAt   time.Time `json:"ring_at,omitzero"`   // the first 18x left towards the caller
-	AnswerAt time.Time `json:"answer_at,omitzero"` // the 200 left towards the caller
-	EndAt    time.Time `json:"end_at,omitzero"`
+	SetupAt  time.Time // the INVITE was accepted for processing
+	RingAt   time.Time // the first 18x left towards the caller
+	AnswerAt time.Time // the 200 left towards the caller
+	EndAt    time.Time
 
 	// Termination is empty while the call lives.
-	Termination federation.Termination `json:"termination,omitzero"`
+	Termination federation.Termination
 	// Status is the final SIP status that the caller got: 200 when answered. Zero is none.
-	Status int `json:"status,omitempty"`
+	Status int
 	// Recovered says that the call lived through a restart of the signalling process, or was closed by it.
-	Recovered bool `json:"recovered,omitempty"`
+	Recovered bool
 	// Unprotected says that the 200 left before the store had the call.
-	Unprotected bool `json:"unprotected,omitempty"`
+	Unprotected bool
 
 	// CallerVoice and CalleeVoice are what the relay counted on the two legs.
-	CallerVoice Voice `json:"caller_voice,omitzero"`
-	CalleeVoice Voice `json:"callee_voice,omitzero"`
+	CallerVoice Voice
+	CalleeVoice Voice
 }
 
 // Voice is what the relay counted on one leg, seen from here: received from the phone, sent to it.
 type Voice struct {
-	Sent     uint64        `json:"sent"`     // RTP packets
-	Received uint64        `json:"received"` // RTP packets
-	Lost     uint64        `json:"lost"`     // RTP packets missing among the received
-	Jitter   time.Duration `json:"jitter_ns"`
-	Codec    string        `json:"codec,omitempty"`
+	Sent     uint64 // RTP packets
+	Received uint64 // RTP packets
+	Lost     uint64 // RTP packets missing among the received
+	Jitter   time.Duration
+	Codec    string
 }
 
 // Answered says whether the call was ever up.

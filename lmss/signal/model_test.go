@@ -2,7 +2,6 @@ package signal
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -329,7 +328,7 @@ func (n notepad) Put(id string, data []byte) error {
 	n.m.mu.Lock()
 	defer n.m.mu.Unlock()
 	var note call.Note
-	if err := json.Unmarshal(data, &note); err != nil {
+	if err := note.Read(data); err != nil {
 		n.m.fail("note of %s: %v", id, err)
 	}
 	for _, ringing := range note.Ringing {

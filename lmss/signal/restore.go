@@ -1,7 +1,6 @@
 package signal
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/mss-federation/mss/lmss/call"
@@ -53,7 +52,7 @@ func (l *leftovers) readNotes(p *prepared) error {
 	}
 	for _, n := range notes {
 		var note call.Note
-		if err := json.Unmarshal(n.Data, &note); err != nil {
+		if err := note.Read(n.Data); err != nil {
 			p.logger.Warn("note of a call not readable", "call", n.ID, "err", err)
 			continue
 		}

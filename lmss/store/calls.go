@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/mss-federation/mss/lmss/cdr"
@@ -60,22 +59,19 @@ func writeCall(tx *transaction, id string, c callWrite) error {
 	if c.over {
 		return tx.exec(deleteCall, id)
 	}
-	text, err := json.Marshal(&c.open)
-	if err != nil {
-		return err
-	}
-	return tx.exec(putCall, id, c.data, text)
+	tx.w.mu.scratch = c.open.Append(tx.w.mu.scratch[:0])
+	return tx.exec(putCall, id, c.data, tx.w.mu.scratch)
 }
 
 // LoadCalls reads the calls that were up, as they were last written.
 func (s *Store) LoadCalls() ([]StoredCall, error) {
 	return load(s, "load calls", "SELECT id, data, cdr FROM calls", func(scan func(...any) error) (StoredCall, error) {
 		var c StoredCall
-		var text []byte
-		if err := scan(&c.ID, &c.Data, &text); err != nil {
+		var open []byte
+		if err := scan(&c.ID, &c.Data, &open); err != nil {
 			return c, err
 		}
-		return c, json.Unmarshal(text, &c.CDR)
+		return c, c.CDR.Read(open)
 	})
 }
 

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -25,11 +24,8 @@ type RecordFilter struct {
 }
 
 func writeRecord(tx *transaction, r cdr.Record) error {
-	text, err := json.Marshal(&r)
-	if err != nil {
-		return err
-	}
-	return tx.exec(putRecord, string(r.ID), nanoseconds(r.SetupAt), r.Caller, r.Called, r.Callee, string(r.Termination.Class), text)
+	tx.w.mu.scratch = r.Append(tx.w.mu.scratch[:0])
+	return tx.exec(putRecord, string(r.ID), nanoseconds(r.SetupAt), r.Caller, r.Called, r.Callee, string(r.Termination.Class), tx.w.mu.scratch)
 }
 
 func nanoseconds(t time.Time) int64 {
@@ -48,11 +44,11 @@ func (s *Store) QueryCDRs(f RecordFilter) ([]cdr.Record, error) {
 	query, args := f.query()
 	records, err := load(s, "query call records", query, func(scan func(...any) error) (cdr.Record, error) {
 		var r cdr.Record
-		var text []byte
-		if err := scan(&text); err != nil {
+		var data []byte
+		if err := scan(&data); err != nil {
 			return r, err
 		}
-		return r, json.Unmarshal(text, &r)
+		return r, r.Read(data)
 	}, args...)
 	if err != nil {
 		return nil, err

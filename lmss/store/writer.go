@@ -56,7 +56,8 @@ type writer struct {
 		sync.Mutex
 		conn     *sql.Conn
 		prepared [statements]*sql.Stmt
-		unmoved  int64 // bytes in the write-ahead log that were not moved to the database, about
+		scratch  []byte // of the record that is being written
+		unmoved  int64  // bytes in the write-ahead log that were not moved to the database, about
 	}
 	checkpointBytes int64
 }

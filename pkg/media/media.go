@@ -15,6 +15,8 @@ type (
 	EndpointSpec = relay.Spec
 	// Aim is what the far end's SDP says about an endpoint.
 	Aim = relay.Aim
+	// Learn says who may speak to an endpoint.
+	Learn = relay.Learn
 	// Report counts what went through an endpoint.
 	Report = relay.Report
 )

@@ -1,4 +1,5 @@
--- Columns are what lookups and lists go by; the rest of a record is JSON in data. Times are Unix nanoseconds.
+-- Columns are what lookups and lists go by; the rest is in data: of call records as lmss/cdr writes
+-- them, of others as JSON. Times are Unix nanoseconds.
 
 CREATE TABLE users (
 	name TEXT PRIMARY KEY,
@@ -17,7 +18,7 @@ CREATE TABLE bindings (
 CREATE TABLE calls (
 	id   TEXT PRIMARY KEY,
 	data BLOB NOT NULL,
-	cdr  TEXT NOT NULL
+	cdr  BLOB NOT NULL
 );
 
 CREATE TABLE cdrs (
@@ -27,7 +28,7 @@ CREATE TABLE cdrs (
 	called   TEXT NOT NULL,
 	callee   TEXT NOT NULL,
 	class    TEXT NOT NULL,
-	data     TEXT NOT NULL
+	data     BLOB NOT NULL
 );
 CREATE INDEX cdrs_by_setup ON cdrs (setup_at);
 
