@@ -224,3 +224,29 @@ func TestVersion(t *testing.T) {
 		t.Errorf("version: %d, %q", code, out)
 	}
 }
+
+// A hub that is killed takes its directory with it and starts again on the same ports and state.
+func TestKilledHub(t *testing.T) {
+	t.Parallel()
+	sip, control := freePort(t), freePort(t)
+	path := born(t, fmt.Sprintf("listen: {tls: [\"127.0.0.1:%d\"], grpc: \"127.0.0.1:%d\"}\n", sip, control))
+	first := running(t, path)
+	addSite(t, api(t, path), "london", "4xxx")
+	directory := first.PIDs("hub", "directory", 1)[0]
+	if err := first.Cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.Cmd.Process.Wait(); err != nil { // until then it has the lock
+		t.Fatal(err)
+	}
+	second := running(t, path)
+	conn := api(t, path)
+	daemontest.Eventually(t, "end of the old directory", func() bool { return !daemontest.Running(directory) })
+	daemontest.Eventually(t, "the site is known again", func() bool {
+		s := getStatus(t.Context(), t, conn)
+		return s.GetDirectory() == "live" && s.GetSites() == 1
+	})
+	if !strings.Contains(second.Stderr.String(), "did not end in order") {
+		t.Error("no word about the predecessor")
+	}
+}

@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
@@ -287,5 +288,45 @@ func TestRefusesWrongIdentity(t *testing.T) {
 		if _, err := trunks.Accept(); err == nil {
 			t.Errorf("%s: a listener is left open", name)
 		}
+	}
+}
+
+// Operators reach the API over the network with their certificate; offices and strangers do not.
+func TestOperatorsOverTheNetwork(t *testing.T) {
+	t.Parallel()
+	d := identitytest.NewDomain(t, "example.org")
+	dir := stateDir(t, d)
+	r := start(t, d, dir, directorytest.Start(t, d).Address, "")
+	add := func(role identity.Role, of *identitytest.Domain) error {
+		t.Helper()
+		config := identity.ClientTLS(of.Source(t, role, "ann"), d.Trust, d.Node(identity.Hub, "a"))
+		conn, err := grpc.NewClient("passthrough:///"+r.grpc, grpc.WithTransportCredentials(credentials.NewTLS(config)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_, err = tmssv1.NewSitesClient(conn).AddSite(t.Context(), &tmssv1.AddSiteRequest{Site: &tmssv1.Site{Name: "london", Prefixes: []string{"4xxx"}}})
+		return err
+	}
+	for name, c := range map[string]struct {
+		err  error
+		want codes.Code
+	}{
+		"office":   {add(identity.Site, d), codes.PermissionDenied},
+		"stranger": {add(identity.Operator, identitytest.NewDomain(t, "example.org")), codes.Unavailable},
+	} {
+		if status.Code(c.err) != c.want {
+			t.Errorf("%s: %v, want %v", name, c.err, c.want)
+		}
+	}
+	if r.status().GetSites() != 0 {
+		t.Error("somebody changed something")
+	}
+	if err := add(identity.Operator, d); err != nil {
+		t.Errorf("operator: %v", err)
+	}
+	records, err := os.ReadFile(filepath.Join(dir, auditFile))
+	if err != nil || strings.Count(string(records), "\n") != 1 || !strings.Contains(string(records), `"who":"mss://example.org/operator/ann","what":"add site london"`) {
+		t.Errorf("records %s, %v", records, err)
 	}
 }
