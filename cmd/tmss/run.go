@@ -14,6 +14,7 @@ import (
 	"github.com/mss-federation/mss/pkg/configfile"
 	"github.com/mss-federation/mss/pkg/supervise"
 	"github.com/mss-federation/mss/tmss/config"
+	"github.com/mss-federation/mss/tmss/enrol"
 	"github.com/mss-federation/mss/tmss/hub"
 )
 
@@ -42,6 +43,9 @@ func run(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return daemon.Exit(daemon.ExitConfig, err)
 	}
+	if err := findDirectory(&cfg); err != nil {
+		return err
+	}
 	logger := daemon.Logger(cmd.ErrOrStderr(), cfg.Log.Level, cfg.Log.Format, "hub")
 	ctx, hurry, stop := supervise.Signals(cmd.Context())
 	defer stop()
@@ -64,6 +68,18 @@ func run(cmd *cobra.Command, path string) error {
 	})
 	logger.Info("hub ends")
 	return errors.Join(err, d.stop(), lock.Release())
+}
+
+// findDirectory lets a hub that joined use the directory of its domain, unless its configuration says otherwise.
+func findDirectory(cfg *config.Config) error {
+	if !cfg.Directory.Unsaid {
+		return nil
+	}
+	endpoints, err := enrol.JoinedDirectory(cfg.StateDir)
+	if len(endpoints) > 0 {
+		cfg.Directory.Embedded, cfg.Directory.Endpoints = configfile.Off, endpoints
+	}
+	return err
 }
 
 var errHurried = errors.New("ended at once, as the second signal asked")

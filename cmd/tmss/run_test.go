@@ -175,6 +175,29 @@ func TestHubJoins(t *testing.T) {
 	}
 }
 
+// A hub whose prepared configuration does not say where the directory is uses that of its domain, and begins none.
+func TestPreparedHubJoins(t *testing.T) {
+	t.Parallel()
+	first := born(t, "")
+	running(t, first)
+	conn := api(t, first)
+	addSite(t, conn, "london", "4xxx")
+	token, err := tmssv1.NewHubsClient(conn).IssueHubToken(t.Context(), &tmssv1.IssueHubTokenRequest{Id: "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := prepared(t, "b", "# directory: as told when it joins\n")
+	if out, code := command(t, "join", token.GetToken(), "--config", second); code != 0 {
+		t.Fatalf("join: %d, %s", code, out)
+	}
+	p := running(t, second)
+	b := api(t, second)
+	daemontest.Eventually(t, "hub b knows the site", func() bool { return getStatus(t.Context(), t, b).GetSites() == 1 })
+	if strings.Contains(p.Stderr.String(), "child=directory") {
+		t.Error("hub b has begun a directory of its own")
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -60,7 +60,7 @@ type Listen struct {
 
 // Directory says where the domain's directory (etcd) is.
 type Directory struct {
-	// Embedded runs a member beside this hub. Unset means true, unless Endpoints are named.
+	// Embedded runs a member beside this hub. Unset means true, unless Endpoints are named or the hub joined a domain.
 	Embedded configfile.Toggle `yaml:"embedded"`
 	// Listen is the embedded member's address for hubs. Zero means port 2379 on the address of Listen.GRPC.
 	Listen netip.AddrPort `yaml:"listen"`
@@ -69,6 +69,10 @@ type Directory struct {
 	Members map[string]netip.AddrPort `yaml:"members"`
 	// Endpoints are the addresses ("192.0.2.7:2379") of members that run elsewhere. Empty means the embedded one.
 	Endpoints []string `yaml:"endpoints"`
+
+	// Unsaid is set by EnsureDefaults where the file says nothing about the place of the directory: a hub that joined
+	// then uses that of its domain.
+	Unsaid bool `yaml:"-"`
 }
 
 // Site is an office that is known by address.

@@ -29,6 +29,7 @@ func (c *Config) EnsureDefaults() {
 }
 
 func (d *Directory) ensureDefaults(local netip.Addr) {
+	d.Unsaid = d.Unsaid || d.Embedded == configfile.Unset && len(d.Endpoints) == 0 && len(d.Members) == 0
 	embedded := configfile.On
 	if len(d.Endpoints) > 0 {
 		embedded = configfile.Off

@@ -127,6 +127,9 @@ func JoinHub(ctx context.Context, text string, setup Setup) (identity.Node, erro
 	if err == nil {
 		err = joined.Credentials.Save(filepath.Join(dir, identity.NodeFile))
 	}
+	if err == nil && len(joined.Directory) > 0 {
+		err = saveDirectory(dir, joined.Directory)
+	}
 	if err == nil {
 		err = writeConfig(token.Node, setup, joined.Directory)
 	}
