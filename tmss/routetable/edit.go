@@ -10,12 +10,14 @@ import (
 
 // edit is one batch of changes on its way to a new snapshot.
 type edit struct {
-	t      *Table
-	now    time.Time
-	batch  uint64
-	next   Snapshot
-	dirty  bool
-	events []Event
+	t     *Table
+	now   time.Time
+	batch uint64
+	next  Snapshot
+	dirty bool
+	// scratch is where paths are altered, so that an entry keeps no byte more than it has paths.
+	scratch []Path
+	events  []Event
 }
 
 func (t *Table) edit(now time.Time) *edit {
@@ -105,9 +107,8 @@ func (e *edit) change(nlri federation.NLRI, cause federation.Cause, alter func([
 	if old != nil {
 		before = old.Paths
 	}
-	paths := make([]Path, len(before), len(before)+1)
-	copy(paths, before)
-	paths = alter(paths)
+	paths := alter(append(e.scratch[:0], before...))
+	e.scratch = paths
 	if len(paths) == 0 {
 		e.drop(old, key, cause)
 		return nil
@@ -116,7 +117,8 @@ func (e *edit) change(nlri federation.NLRI, cause federation.Cause, alter func([
 		paths[i].Reason = paths[i].judge(e.t.options.Self, e.now)
 		e.note(paths[i].Attributes.ValidUntil)
 	}
-	entry := &Entry{Paths: slices.Clip(paths), Usable: rank(paths)}
+	usable := rank(paths)
+	entry := &Entry{Paths: append(make([]Path, 0, len(paths)), paths...), Usable: usable}
 	if old != nil {
 		entry.NLRI, entry.Revision, entry.id = old.NLRI, old.Revision, old.id
 	} else {
