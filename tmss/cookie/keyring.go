@@ -71,6 +71,9 @@ func (r *Keyring) Set(keys []Key) {
 	r.keys.Store(&ring)
 }
 
+// Empty says that there is no key yet: no cookie can be made.
+func (r *Keyring) Empty() bool { return len(r.all()) == 0 }
+
 // OnUnknown says whom to tell that a cookie came with a key that is not here: the directory's client, which
 // fetches it. fn must not block; it is called at most once a second.
 func (r *Keyring) OnUnknown(fn func(KeyID)) { r.unknown.Store(&fn) }

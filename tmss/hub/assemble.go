@@ -133,7 +133,7 @@ func (h *hub) assembleCalls() error {
 	h.links = nodelink.New(nodelink.Options{Identify: h.identify, Accept: true, Changed: h.linkChanged, Logger: log})
 	h.forwarder, err = forwarder.New(forwarder.Options{
 		Self: h.self.NodeID(), Routes: numbers{h.table}, Links: h.links, Keys: &h.keys, SentBy: h.sentBy,
-		Ready: h.ready.Load, Silence: c.Timers.Silence, SearchFor: c.Timers.Search, Logger: log,
+		Ready: h.takesCalls, Silence: c.Timers.Silence, SearchFor: c.Timers.Search, Logger: log,
 	})
 	if err != nil {
 		return err

@@ -125,11 +125,14 @@ func (h *hub) staticLinks(sites []discovery.Site) []nodelink.Static {
 		if err != nil {
 			continue // no address, or a name: those are not dialled by hubs
 		}
+		var ok bool
 		static := nodelink.Static{Node: siteNode(s.ID), Flow: siptransport.Flow{Transport: siptransport.UDP, Remote: remote}}
 		if transport == "tcp" {
 			static.Flow.Transport = siptransport.TCP
-		} else if local, ok := h.udpFor(remote.Addr()); ok {
-			static.Flow.Local = local
+		} else if static.Flow.Local, ok = h.udpFor(remote.Addr()); !ok {
+			h.options.Logger.Warn("office not reached from this hub: it has no UDP socket of that family, listen.udp would make one",
+				"site", string(s.ID), "address", s.Static)
+			continue
 		}
 		static.Sources = h.sourcesOf(s.ID)
 		list = append(list, static)

@@ -172,7 +172,8 @@ func TestCallBetweenOffices(t *testing.T) {
 	london.announce("4xxx")
 	hongkong.announce("1xxx")
 	eventually(t, "both offices are up", func() bool { return r.status().GetSessions() == 2 })
-	eventually(t, "keys for cookies", func() bool { return len(london.hubs()) == 1 && r.explain("1001").GetOutcome() == "chosen" })
+	eventually(t, "routes are there", func() bool { return len(london.hubs()) == 1 && r.explain("1001").GetOutcome() == "chosen" })
+	eventually(t, "keys for cookies", func() bool { return len(r.status().GetAlarms()) == 0 })
 	if got := london.hubs()[0]; got.GRPC != r.grpc || len(got.SIP) != 1 || got.SIP[0].HostPort != r.tls {
 		t.Errorf("london was told of %+v", got)
 	}
@@ -265,6 +266,15 @@ func TestStaticOffice(t *testing.T) {
 	if s := r.status(); s.GetSites() != 1 {
 		t.Errorf("status %v", s)
 	}
+	// Without a key there is no cookie, and a call that began could not be hung up.
+	alarms := func() string { return strings.Join(r.status().GetAlarms(), "; ") }
+	eventually(t, "offices are awaited no more", func() bool { return !strings.Contains(alarms(), "offices") })
+	if got := alarms(); !strings.Contains(got, "a key") {
+		t.Errorf("alarms %q", got)
+	}
+	lab := r.office("lab")
+	lab.send(request("INVITE", "sip:7002@example.org", "z9hG4bK-1", ""))
+	lab.read("SIP/2.0 503")
 }
 
 // A hub that belongs to nobody, or to somebody else, says what to do.

@@ -53,6 +53,11 @@ func siptxWorkers(configured int) int {
 // come back yet.
 type readiness struct{ atomic.Bool }
 
+// takesCalls says whether new calls may begin: the routes are known, and there is a key for the cookie by which what
+// follows in a call finds its way. A domain's first hub has its key as soon as its directory has started; later there is
+// one on the disk.
+func (h *hub) takesCalls() bool { return h.ready.Load() && !h.keys.Empty() }
+
 // routesWait bounds how long a starting hub waits for its sites; they are back within a second of its sockets.
 const routesWait = 3 * time.Second
 

@@ -54,5 +54,8 @@ func (h *hub) status() admin.Status {
 	if !h.ready.Load() {
 		s.Alarms = append(s.Alarms, "new calls are refused for a moment: offices that were known are not back yet")
 	}
+	if h.keys.Empty() {
+		s.Alarms = append(s.Alarms, "new calls are refused: the domain's directory has not given this hub a key for them yet")
+	}
 	return s
 }
