@@ -109,6 +109,12 @@ func TestSites(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, c.err, c.want)
 		}
 	}
+	for _, static := range []string{"udp lab.example.org:5060", "tls 192.0.2.7:5061", "192.0.2.7:5060"} {
+		req := &tmssv1.AddSiteRequest{Site: &tmssv1.Site{Name: "paris", Prefixes: []string{"6xxx"}, Static: static}}
+		if _, err := sites.AddSite(t.Context(), req); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("at %s: %v", static, err)
+		}
+	}
 	h.peers.list = []peering.Peer{{Node: "site/london", Phase: peering.Up, Routes: 3}}
 	stream, err := sites.ListSites(t.Context(), &tmssv1.ListSitesRequest{})
 	var lines []string

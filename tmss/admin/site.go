@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -81,6 +82,9 @@ func (s *sites) AddSite(ctx context.Context, req *tmssv1.AddSiteRequest) (*tmssv
 		}
 		site.Owns = append(site.Owns, block)
 	}
+	if err := reachable(op, &site); err != nil {
+		return nil, err
+	}
 	if err := s.vacant(op, &site); err != nil {
 		return nil, err
 	}
@@ -92,6 +96,18 @@ func (s *sites) AddSite(ctx context.Context, req *tmssv1.AddSiteRequest) (*tmssv
 		return nil, err
 	}
 	return &tmssv1.AddSiteResponse{Site: s.current(site.ID, after)}, nil
+}
+
+// reachable wants a fixed address to be one: hubs look no names up on a call's way.
+func reachable(op string, site *discovery.Site) error {
+	transport, address, _ := strings.Cut(site.Static, " ")
+	if site.Static == "" {
+		return nil
+	}
+	if _, err := netip.ParseAddrPort(address); err != nil || transport != "udp" && transport != "tcp" {
+		return fault.New(op, fault.Invalid, string(site.ID), site.Static+" is no fixed address: write \"udp 192.0.2.7:5060\", or tcp")
+	}
+	return nil
 }
 
 // vacant says whether name and numbers are free. A longer prefix inside somebody's block is: it goes before the block.

@@ -1,8 +1,11 @@
 package hub
 
 import (
+	"time"
+
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
 
 	"github.com/mss-federation/mss/pkg/adminapi"
 	"github.com/mss-federation/mss/pkg/exchange"
@@ -12,6 +15,9 @@ import (
 	"github.com/mss-federation/mss/tmss/admin"
 	"github.com/mss-federation/mss/tmss/enrol"
 )
+
+// idleConnection is how long a gRPC connection without a request may stay. An exchange session is a request.
+const idleConnection = 2 * time.Minute
 
 // servers are the API on the Unix socket, and on the gRPC port together with exchange and enrolment.
 func (h *hub) servers() (local, remote *adminapi.Server) {
@@ -29,6 +35,8 @@ func (h *hub) servers() (local, remote *adminapi.Server) {
 		Extra: []grpc.ServerOption{
 			// Both windows are what one session may have in flight, so that Keepalive and Cease always fit.
 			grpc.InitialWindowSize(exchange.StreamWindow), grpc.InitialConnWindowSize(exchange.StreamWindow),
+			// Who came to join, or to ask something, and stays without a word holds nothing.
+			grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleConnection}),
 		},
 		Register: func(r grpc.ServiceRegistrar) {
 			api.Register(r)
