@@ -64,32 +64,6 @@ func TestCPUCountsDescendants(t *testing.T) {
 	}
 }
 
-func TestChildByItsArgument(t *testing.T) {
-	t.Parallel()
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", "sleep 60 & cat; kill $!")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	pid := 0
-	for pid == 0 && t.Context().Err() == nil { // until the shell has started it
-		pid = Child(cmd.Process.Pid, "60")
-	}
-	if s, err := readStat(pid); err != nil || s.parent != cmd.Process.Pid {
-		t.Errorf("found %d, which is %+v: %v", pid, s, err)
-	}
-	if other := Child(cmd.Process.Pid, "61"); other != 0 {
-		t.Errorf("found %d, which nobody started", other)
-	}
-	if err := in.Close(); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait() // its last command killed the other
-}
-
 func TestBelowEndsOnACircle(t *testing.T) {
 	t.Parallel()
 	all := map[int]stat{2: {parent: 3}, 3: {parent: 2}, 4: {parent: 1}}

@@ -19,6 +19,8 @@ type HubOptions struct {
 	Addr   netip.Addr // zero: an own address in 127.0.0.0/8
 	// Token is what [Hub.HubToken] gave: the hub joins that domain and uses its directory. Zero: a new domain begins.
 	Token string
+	// UDP opens a UDP socket too, for offices that Extra names by address.
+	UDP bool
 	// Extra is YAML that is added to the configuration at top level.
 	Extra string
 }
@@ -29,6 +31,7 @@ type Hub struct {
 
 	opt       HubOptions
 	tls, grpc netip.AddrPort
+	udp       netip.AddrPort // zero without one
 	directory netip.AddrPort
 	logged    int // length of the log at the last start
 }
@@ -70,6 +73,9 @@ func PrepareHub(opt HubOptions) (*Hub, error) {
 	var ports []netip.AddrPort
 	if ports, err = freeTCP(h.addr, 3); err == nil {
 		h.tls, h.grpc, h.directory = ports[0], ports[1], ports[2]
+		if opt.UDP {
+			h.udp = h.tls // its port number is free there too: the address is the hub's alone
+		}
 		err = os.WriteFile(h.config, h.yaml(), 0o600)
 	}
 	if err != nil {
@@ -80,7 +86,11 @@ func PrepareHub(opt HubOptions) (*Hub, error) {
 
 func (h *Hub) yaml() []byte {
 	text := fmt.Sprintf("hub: %s\ndomain: %s\nstate_dir: %s\n", h.opt.Hub, h.opt.Domain, h.dir)
-	text += fmt.Sprintf("listen: {tls: [%q], grpc: %q}\n", h.tls, h.grpc)
+	udp := ""
+	if h.udp.IsValid() {
+		udp = fmt.Sprintf("udp: [%q], ", h.udp)
+	}
+	text += fmt.Sprintf("listen: {tls: [%q], %sgrpc: %q}\n", h.tls, udp, h.grpc)
 	if h.opt.Token == "" {
 		text += fmt.Sprintf("directory: {listen: %q}\n", h.directory)
 	}
@@ -115,6 +125,9 @@ func (h *Hub) Name() string { return h.opt.Hub }
 
 // TLS is where trunks connect.
 func (h *Hub) TLS() netip.AddrPort { return h.tls }
+
+// UDP is where offices that are known by address send.
+func (h *Hub) UDP() netip.AddrPort { return h.udp }
 
 // GRPC is where routes are exchanged and nodes join.
 func (h *Hub) GRPC() netip.AddrPort { return h.grpc }
@@ -159,6 +172,24 @@ func (h *Hub) Routes(ctx context.Context) (all []Route, err error) {
 		err = json.Unmarshal([]byte(text), &all)
 	}
 	return all, err
+}
+
+// WaitTakesCalls waits until the hub has nothing to complain of: its directory is there, and gave it a key for cookies.
+// Until then new calls are refused.
+func (h *Hub) WaitTakesCalls(ctx context.Context) error {
+	for {
+		var status struct{ Alarms []string }
+		text, err := h.Ctl(ctx, "status", "-o", "json")
+		if err == nil {
+			err = json.Unmarshal([]byte(text), &status)
+		}
+		if err == nil && len(status.Alarms) == 0 {
+			return nil
+		}
+		if stop := pause(ctx, askEvery); stop != nil {
+			return fmt.Errorf("hub %s takes no calls: %v: %w", h.opt.Hub, status.Alarms, errors.Join(stop, err))
+		}
+	}
 }
 
 // WaitRoutes waits until the hub has fresh routes that the named offices announced, and their trunks stand.
