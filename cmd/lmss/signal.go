@@ -16,6 +16,7 @@ func signalCommand() *cobra.Command {
 
 func runSignal(ctx context.Context, c *child) error {
 	tuneHeap()
+	tuneProcessors(c.Config.Workers)
 	var sockets []network.PacketConn
 	for _, conn := range c.UDP("udp") {
 		sockets = append(sockets, conn)

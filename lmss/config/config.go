@@ -44,7 +44,7 @@ type Config struct {
 	Registrar Registrar `yaml:"registrar"`
 	Timers    Timers    `yaml:"timers"`
 
-	// Workers is the number of goroutines that own calls. Zero means one per processor; at most 127.
+	// Workers is the number of goroutines that own calls. Zero means one for two processors; at most 127.
 	Workers int `yaml:"workers"`
 
 	Admin Admin `yaml:"admin"`

@@ -89,6 +89,8 @@ func (c *Client) receive(ctx context.Context, stream mediav1.Media_ControlClient
 
 // send sends the whole state, then whatever waits, in one message each time.
 func (c *Client) send(stream mediav1.Media_ControlClient, batches []*mediav1.CommandBatch, received <-chan error) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		for _, batch := range batches {
 			if err := stream.Send(batch); err != nil {
@@ -99,6 +101,12 @@ func (c *Client) send(stream mediav1.Media_ControlClient, batches []*mediav1.Com
 		case err := <-received:
 			return err
 		case <-c.unsent:
+		}
+		select {
+		case err := <-received:
+			return err
+		case <-timer.C:
+			timer.Reset(pace)
 			batches = c.takeQueue()
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -54,6 +55,8 @@ func (c *session) run() error {
 	c.engine.Listen(true)
 	go func() { c.received <- c.receive() }()
 	var spare []relay.Event
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		select {
 		case <-c.replaced:
@@ -65,6 +68,8 @@ func (c *session) run() error {
 		case <-c.answered:
 		case <-c.engine.Ready():
 		}
+		<-timer.C // never longer than pace
+		timer.Reset(pace)
 		events, lost := c.engine.Take(spare)
 		if lost > 0 {
 			c.server.log.Error("media events lost, signalling read too slowly", "events", lost)

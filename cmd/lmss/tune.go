@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 
@@ -23,6 +24,20 @@ func tuneHeap() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memory() / 2)
 	}
+}
+
+// tuneProcessors leaves half of the processors to voice, the kernel and everything else, unless more workers are asked
+// for: signalling that spreads over all of them spends a quarter of its time on waking them up. GOMAXPROCS in the
+// environment comes first.
+func tuneProcessors(workers int) {
+	if os.Getenv("GOMAXPROCS") != "" {
+		return
+	}
+	all := runtime.GOMAXPROCS(0)
+	if workers == 0 {
+		workers = max(1, all/2)
+	}
+	runtime.GOMAXPROCS(min(all, workers))
 }
 
 // memory is what this process may have, in bytes: the machine's, or less in a container.
