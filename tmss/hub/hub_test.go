@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/mss-federation/mss/pkg/configfile"
 	"github.com/mss-federation/mss/pkg/identity"
 	"github.com/mss-federation/mss/pkg/identity/identitytest"
+	"github.com/mss-federation/mss/pkg/network"
 	tmssv1 "github.com/mss-federation/mss/proto/mss/tmss/v1"
 	"github.com/mss-federation/mss/tmss/config"
 	"github.com/mss-federation/mss/tmss/directory/directorytest"
@@ -79,10 +81,14 @@ func start(t *testing.T, d *identitytest.Domain, dir, directory, more string) *r
 		t.Fatal(err)
 	}
 	trunks, control := listen(t), listen(t)
+	udp, err := network.System{}.ListenUDP(t.Context(), netip.MustParseAddrPort("127.0.0.1:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		done <- Run(ctx, Options{Config: c, TLS: []net.Listener{trunks}, GRPC: control, Software: "tmss test", Ready: func() { close(ready) }})
+		done <- Run(ctx, Options{Config: c, UDP: []network.PacketConn{udp}, TLS: []net.Listener{trunks}, GRPC: control, Software: "tmss test", Ready: func() { close(ready) }})
 	}()
 	select {
 	case <-ready:
@@ -174,7 +180,7 @@ func TestCallBetweenOffices(t *testing.T) {
 	eventually(t, "both offices are up", func() bool { return r.status().GetSessions() == 2 })
 	eventually(t, "routes are there", func() bool { return len(london.hubs()) == 1 && r.explain("1001").GetOutcome() == "chosen" })
 	eventually(t, "keys for cookies", func() bool { return len(r.status().GetAlarms()) == 0 })
-	if got := london.hubs()[0]; got.GRPC != r.grpc || len(got.SIP) != 1 || got.SIP[0].HostPort != r.tls {
+	if got := london.hubs()[0]; got.GRPC != r.grpc || len(got.SIP) != 2 || got.SIP[0].HostPort != r.tls {
 		t.Errorf("london was told of %+v", got)
 	}
 
@@ -263,8 +269,12 @@ func TestStaticOffice(t *testing.T) {
 	if m.GetOutcome() != "chosen" || m.GetCandidates()[0].GetNextHop() != "site/lab" || m.GetCandidates()[0].GetClass() != "static" {
 		t.Errorf("7001: %v", m)
 	}
-	if s := r.status(); s.GetSites() != 1 {
-		t.Errorf("status %v", s)
+	stream, err := tmssv1.NewSitesClient(r.conn).ListSites(t.Context(), &tmssv1.ListSitesRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lab, err := stream.Recv(); err != nil || lab.GetSite().GetTrunk() != "alive" || !lab.GetSite().GetConfigured() {
+		t.Errorf("site %v, %v", lab, err)
 	}
 	// Without a key there is no cookie, and a call that began could not be hung up.
 	alarms := func() string { return strings.Join(r.status().GetAlarms(), "; ") }
