@@ -32,7 +32,7 @@ export GOTOOLCHAIN := local
 
 .PHONY: help
 help: ## list the targets
-	@echo "make demo    builds the programs and shows a call between two phones"
+	@echo "make demo    builds the programs and shows a call between two offices"
 	@echo "make test    proves everything (installs what it needs first)"
 	@echo
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
@@ -154,11 +154,11 @@ test-long: setup ## the tests that take long, such as many kills (by hand)
 ##@ run
 
 .PHONY: demo
-demo: build ## one office: two phones call each other, and the signalling dies in the call
+demo: build ## two offices and a hub: a call between them, and the signalling of one dies in it
 	@$(BIN)/mssdemo
 
 .PHONY: demo-up
-demo-up: build ## start the office and leave it running for your own softphone; Ctrl-C ends it
+demo-up: build ## start hub and offices and leave them running for your own softphones; Ctrl-C ends them
 	@$(BIN)/mssdemo --up
 
 .PHONY: bench

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net/netip"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -37,32 +38,72 @@ func TestDemo(t *testing.T) {
 			t.Log(text)
 		}
 	}()
-	pids := map[string]bool{}
-	for _, role := range []string{"lmss run", "lmss signal", "lmss media"} {
-		pids[find(t, text, role+`: pid (\d+)`)] = true
-	}
-	if len(pids) != 3 {
-		t.Errorf("pids %v of three processes", pids)
-	}
+	checkProcesses(t, text)
 	for _, fact := range []string{
 		`4001 hears 620 Hz and not its own 440 Hz`,
-		`4002 hears 440 Hz and not its own 620 Hz`,
-		`both phones send their voice to their own office`,
+		`1001 hears 440 Hz and not its own 620 Hz`,
 		`4001 holds the call and hears silence`,
 		`4001 resumes and hears 620 Hz again`,
+		`1001 holds the call and hears silence`,
+		`1001 resumes and hears 440 Hz again`,
+		`the call answers again, through the hub`,
 		`0 packets missing at either phone across the kill`,
-		`one record of the call: completed \(hang-up\), recovered: true`,
-		`the ladder after the kill has the re-INVITE and the BYE`,
+		`one record of the call in london: completed \(hang-up\), recovered: true`,
+		`one record of the call in hongkong: completed \(hang-up\), recovered: false`,
+		`since the kill the re-INVITE and the BYE went through the hub`,
+		`4002 hears 440 Hz and not its own 910 Hz`,
+		`from dialling to voice at both ends: \d`,
 		`no process, port or file is left`,
 		`All of it worked`,
 	} {
 		find(t, text, fact)
 	}
+	checkRoutes(t, text)
+	checkOffices(t, text)
 	checkLadder(t, text)
 	checkCounts(t, text)
-	if old := find(t, text, `killed pid (\d+)`); old == find(t, text, `started it again: pid (\d+)`) {
-		t.Errorf("pid %s before and after the kill", old)
+}
+
+// checkProcesses wants the pids of all nodes' processes, and a new one after the kill.
+func checkProcesses(t *testing.T, text string) {
+	t.Helper()
+	pids := map[string]bool{}
+	roles := []string{"hub a: tmss run", "hub a: tmss directory"}
+	for _, office := range []string{"london", "hongkong"} {
+		roles = append(roles, office+": lmss run", office+": lmss signal", office+": lmss media")
 	}
+	for _, role := range roles {
+		pids[find(t, text, role+`: pid (\d+)`)] = true
+	}
+	if len(pids) != len(roles) {
+		t.Errorf("pids %v of %d processes", pids, len(roles))
+	}
+	old, fresh := find(t, text, `killed pid (\d+)`), find(t, text, `started it again: pid (\d+)`)
+	if old != find(t, text, `london: lmss signal: pid (\d+)`) || pids[fresh] {
+		t.Errorf("pid %s was killed and %s began", old, fresh)
+	}
+}
+
+// checkRoutes wants each office's numbers to lead to it, by what it announced.
+func checkRoutes(t *testing.T, text string) {
+	t.Helper()
+	for prefix, site := range map[string]string{"4xxx": "london", "1xxx": "hongkong"} {
+		find(t, text, `(?m)^ *\| `+prefix+` +1 +site/`+site+` +`+site+` +learned `)
+		find(t, text, `(?m)^ *\| site/`+site+` +up +\S+ +alive +tls `)
+	}
+	find(t, text, `(?m)^ *\| hub/a +up +\S+ +alive +tls `)
+}
+
+// checkOffices wants each phone to send its voice to the address of its own office, which is no other's.
+func checkOffices(t *testing.T, text string) {
+	t.Helper()
+	london := find(t, text, `london: lmss run: pid \d+, SIP on udp ([\d.]+):`)
+	hongkong := find(t, text, `hongkong: lmss run: pid \d+, SIP on udp ([\d.]+):`)
+	if london == hongkong {
+		t.Errorf("both offices are at %s", london)
+	}
+	find(t, text, `4001 sends its voice to its own office: london, `+regexp.QuoteMeta(london)+`\n`)
+	find(t, text, `1001 sends its voice to its own office: hongkong, `+regexp.QuoteMeta(hongkong)+`\n`)
 }
 
 // find wants a fact in the text and gives its first group, if it has one.
@@ -76,19 +117,25 @@ func find(t *testing.T, text, pattern string) string {
 	return m[len(m)-1]
 }
 
-// checkLadder wants one Session-ID, both legs, and the messages in order.
+// checkLadder wants one Session-ID, the columns of all three nodes, their three legs, and the messages in order.
 func checkLadder(t *testing.T, text string) {
 	t.Helper()
-	_, ladder, _ := strings.Cut(text, "trace  [")
+	_, ladder, _ := strings.Cut(text, "and the hub  [")
 	ladder, _, _ = strings.Cut(ladder, "✓")
 	if n := strings.Count(ladder, "Session-ID"); n != 1 {
 		t.Errorf("%d Session-IDs in the ladder", n)
 	}
-	if n := strings.Count(ladder, "Call-ID"); n != 2 {
-		t.Errorf("%d Call-IDs in the ladder of two legs", n)
+	if n := strings.Count(ladder, "Call-ID"); n != 3 {
+		t.Errorf("%d Call-IDs in the ladder of three legs", n)
 	}
+	find(t, ladder, `4001 +london +hub a +hongkong +1001\n`)
+	find(t, text, `[1-9]\d* messages between nodes, each traced alike by its sender and its receiver`)
+	find(t, text, `one Session-ID on all three nodes: [0-9a-f]{32}\n`)
 	rest := ladder
-	for _, message := range []string{"INVITE 4002", "401 ", "INVITE 4002", "INVITE 4002", "180 ", "200 OK (INVITE", "ACK"} {
+	for _, message := range []string{
+		"INVITE 1001", "401 ", "INVITE 1001", "INVITE 1001", "INVITE 1001", "INVITE 1001", "180 ", "180 ", "180 ", "180 ",
+		"200 OK (INVITE", "200 OK (INVITE", "200 OK (INVITE", "200 OK (INVITE",
+	} {
 		_, after, found := strings.Cut(rest, message)
 		if !found {
 			t.Errorf("the ladder has no %q where it is due:\n%s", message, ladder)
@@ -104,12 +151,12 @@ func checkLadder(t *testing.T, text string) {
 	}
 }
 
-// checkCounts compares the packets of relay and phones again.
+// checkCounts compares the packets of each relay and the phones again.
 func checkCounts(t *testing.T, text string) {
 	t.Helper()
-	rows := regexp.MustCompile(`the relay counted (\d+) packets (?:to|from) \d+, the phone (\d+)`).FindAllStringSubmatch(text, -1)
-	if len(rows) != 4 {
-		t.Errorf("%d counts of packets, four are due", len(rows))
+	rows := regexp.MustCompile(`the relay in (?:london|hongkong) counted (\d+) packets (?:to|from) \d+, the phone (\d+)`).FindAllStringSubmatch(text, -1)
+	if len(rows) != 8 {
+		t.Errorf("%d counts of packets, eight are due", len(rows))
 	}
 	for _, row := range rows {
 		relay, err1 := strconv.Atoi(row[1])
@@ -139,7 +186,9 @@ func TestDemoUpEndsWithCtrlC(t *testing.T) {
 		}
 	}
 	find(t, text.String(), `account 4001, password \S{20,}`)
-	find(t, text.String(), `SIP server \(registrar, proxy\): `+regexp.QuoteMeta(address.String())+`:5060 over UDP`)
+	find(t, text.String(), `account 1001, password \S{20,}`)
+	find(t, text.String(), `London, SIP server \(registrar, proxy\): `+regexp.QuoteMeta(address.String())+`:5060 over UDP`)
+	find(t, text.String(), `Hong Kong, SIP server \(registrar, proxy\): `+regexp.QuoteMeta(address.Next().String())+`:5060 over UDP`)
 	if len(node.Bound(address)) == 0 {
 		t.Error("nothing is bound while it is up")
 	}
@@ -150,7 +199,9 @@ func TestDemoUpEndsWithCtrlC(t *testing.T) {
 		t.Errorf("ended with %v\n%s%s", err, text.String(), rest)
 	}
 	find(t, string(rest), `no process, port or file is left`)
-	if bound := node.Bound(address); len(bound) != 0 {
-		t.Errorf("left bound: %v", bound)
+	for _, a := range []netip.Addr{address, address.Next(), address.Next().Next()} {
+		if bound := node.Bound(a); len(bound) != 0 {
+			t.Errorf("left bound: %v", bound)
+		}
 	}
 }

@@ -1,6 +1,6 @@
 // Command mssdemo shows what MSS does, on one machine in under a minute, and proves it while it goes: it starts the
 // built programs as an operator would, lets test phones call through them with real voice, breaks something, and says
-// what each phone heard. "mssdemo --up" leaves the office running for a softphone. It needs neither root nor a network.
+// what each phone heard. "mssdemo --up" leaves hub and offices running for a softphone. It needs neither root nor a network.
 package main
 
 import (
@@ -29,11 +29,12 @@ func main() {
 
 // options are what the command line says.
 type options struct {
-	bin    string
-	up     bool
-	listen netip.Addr
-	port   uint16
-	limit  time.Duration
+	bin string
+	up  bool
+	// listen is London's address; hongkong and hub are the others'. Zero: new ones.
+	listen, hongkong, hub netip.Addr
+	port                  uint16 // of both offices; zero: free ones
+	limit                 time.Duration
 }
 
 const (
@@ -67,7 +68,7 @@ func command(out io.Writer) *cobra.Command {
 	var listen string
 	cmd := &cobra.Command{
 		Use:           "mssdemo",
-		Short:         "Show a telephone call through an office, and what happens when a process dies in it",
+		Short:         "Show a telephone call between two offices, and what happens when a process dies in it",
 		Version:       version.Long(),
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
@@ -83,10 +84,10 @@ func command(out io.Writer) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&o.up, "up", false, "leave the office running for your own softphone, until Ctrl-C")
-	flags.StringVar(&listen, "listen", "", "address of this machine where the office serves phones (default with --up 127.0.11.1)")
-	flags.Uint16Var(&o.port, "port", 0, "SIP port, UDP and TCP (default: free ones; with --up 5060)")
-	flags.StringVar(&o.bin, "bin", "", "folder of lmss and mssctl (default: mssdemo's own)")
+	flags.BoolVar(&o.up, "up", false, "leave hub and offices running for your own softphone, until Ctrl-C")
+	flags.StringVar(&listen, "listen", "", "address of this machine where London serves phones (default with --up 127.0.11.1)")
+	flags.Uint16Var(&o.port, "port", 0, "SIP port of both offices, UDP and TCP (default: free ones; with --up 5060)")
+	flags.StringVar(&o.bin, "bin", "", "folder of lmss, tmss and mssctl (default: mssdemo's own)")
 	flags.DurationVar(&o.limit, "limit", defaultLimit, "give up after this time")
 	return cmd
 }
@@ -100,7 +101,7 @@ func (o *options) complete(listen string) error {
 		}
 		o.bin = filepath.Dir(self)
 	}
-	for _, program := range []string{"lmss", "mssctl"} {
+	for _, program := range []string{"lmss", "tmss", "mssctl"} {
 		if _, err := os.Stat(filepath.Join(o.bin, program)); err != nil {
 			return fmt.Errorf("%s is not in %s: build it with \"make build\"", program, o.bin)
 		}
@@ -114,9 +115,18 @@ func (o *options) complete(listen string) error {
 	if listen == "" {
 		return nil
 	}
-	var err error
+	return o.place(listen)
+}
+
+// place gives the nodes their addresses. Those next to London's are this machine's too if it is on the loopback; otherwise
+// only London can be reached from other machines.
+func (o *options) place(listen string) (err error) {
 	if o.listen, err = netip.ParseAddr(listen); err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
+	if o.hongkong = netip.AddrFrom4([4]byte{127, 0, 11, 2}); o.listen.IsLoopback() && o.listen.Is4() {
+		o.hongkong = o.listen.Next()
+	}
+	o.hub = o.hongkong.Next()
 	return nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/mss-federation/mss/cmd/internal/rig/node"
@@ -13,160 +12,164 @@ import (
 
 const talkTime = time.Second
 
-func (d *demonstration) start(ctx context.Context) error {
-	began := time.Now()
-	n, err := node.Start(ctx, node.Options{Bin: d.opt.bin, Addr: d.opt.listen, Port: d.opt.port, Users: accounts()})
+// conversation is a call between two parties.
+type conversation struct{ out, in party }
+
+// party is a phone, its office and its end of the call.
+type party struct {
+	*phone.Call
+
+	phone  *phone.Phone
+	office *node.Node
+}
+
+func (p party) name() string  { return p.phone.Name() }
+func (p party) tone() float64 { return tones[p.name()] }
+
+func (c conversation) parties() []party { return []party{c.out, c.in} }
+
+// far is what p is to hear.
+func (c conversation) far(p party) float64 {
+	if p.phone == c.out.phone {
+		return c.in.tone()
+	}
+	return c.out.tone()
+}
+
+func (d *demonstration) callFar(ctx context.Context) (err error) {
+	d.call, err = d.connect(ctx, party{phone: d.caller, office: d.london}, party{phone: d.callee, office: d.hongkong})
 	if err != nil {
 		return err
 	}
-	d.node = n
-	d.seen("lmss run: pid %d, SIP on udp %v and tcp %v, ready after %v", n.PID(node.Supervisor), n.UDP(), n.TCP(), since(began))
-	d.seen("lmss signal: pid %d (decides about calls)", n.PID(node.Signal))
-	d.seen("lmss media: pid %d (carries voice)", n.PID(node.Media))
-	d.say("everything is in %s", n.Dir())
-	return nil
-}
-
-func since(t time.Time) time.Duration { return time.Since(t).Round(time.Millisecond) }
-
-func (d *demonstration) register(ctx context.Context) error {
-	var err error
-	if d.caller, err = d.phone(callerName, phone.UDP, d.node, callerTone); err != nil {
-		return err
-	}
-	if d.callee, err = d.phone(calleeName, phone.TCP, d.node, calleeTone); err != nil {
-		return err
-	}
-	for _, p := range []*phone.Phone{d.caller, d.callee} {
-		if err := p.Register(ctx); err != nil {
-			return err
-		}
-		d.seen("phone %s registered over %v with its password (digest)", p.Name(), p.Transport())
-	}
-	return d.ctl(ctx, "registration", "list")
-}
-
-func (d *demonstration) phone(name string, transport phone.Transport, n *node.Node, tone float64) (*phone.Phone, error) {
-	registrar := n.UDP()
-	if transport == phone.TCP {
-		registrar = n.TCP()
-	}
-	return phone.New(phone.Options{
-		Name: name, Password: passwordOf(name), Registrar: registrar, Transport: transport, Tone: tone,
-	})
-}
-
-// ctl runs mssctl and shows command and output.
-func (d *demonstration) ctl(ctx context.Context, args ...string) error {
-	text, err := d.node.Ctl(ctx, args...)
-	if err != nil {
-		return err
-	}
-	d.say("$ mssctl %s", strings.Join(args, " "))
-	d.block(text)
-	return nil
-}
-
-func (d *demonstration) call(ctx context.Context) error {
-	began := time.Now()
-	var err error
-	if d.out, err = d.caller.Dial(ctx, calleeName); err != nil {
-		return err
-	}
-	if d.in, err = d.callee.WaitIncoming(ctx); err != nil {
-		return err
-	}
-	if err := d.in.Ring(); err != nil {
-		return err
-	}
-	if err := d.out.WaitRinging(ctx); err != nil {
-		return err
-	}
-	d.seen("4002 rings after %v", since(began))
-	if err := d.in.Answer(); err != nil {
-		return err
-	}
-	if err := d.out.WaitAnswered(ctx); err != nil {
-		return err
-	}
-	d.seen("4002 answered")
-	if err := d.tones(ctx); err != nil {
-		return err
-	}
-	for name, c := range map[string]*phone.Call{callerName: d.out, calleeName: d.in} {
-		if c.RemoteVoice().Addr() != d.node.Addr() {
-			return fmt.Errorf("phone %s was told to send voice to %v, which is not its office", name, c.RemoteVoice())
-		}
-	}
-	d.seen("both phones send their voice to their own office, %v", d.node.Addr())
 	if err := rest(ctx, talkTime); err != nil {
 		return err
 	}
-	d.statistics()
+	d.statistics(d.call)
 	return nil
+}
+
+// connect makes a call and checks that both sides hear each other.
+func (d *demonstration) connect(ctx context.Context, from, to party) (conversation, error) {
+	c := conversation{from, to}
+	began := time.Now()
+	var err error
+	if c.out.Call, err = c.out.phone.Dial(ctx, c.in.name()); err != nil {
+		return c, err
+	}
+	if c.in.Call, err = d.arrival(ctx, c); err != nil {
+		return c, err
+	}
+	if err := c.in.Ring(); err != nil {
+		return c, err
+	}
+	if err := c.out.WaitRinging(ctx); err != nil {
+		return c, err
+	}
+	d.seen("%s rings after %v", c.in.name(), since(began))
+	if err := c.in.Answer(); err != nil {
+		return c, err
+	}
+	if err := c.out.WaitAnswered(ctx); err != nil {
+		return c, err
+	}
+	d.seen("%s answered", c.in.name())
+	if err := d.tones(ctx, c); err != nil {
+		return c, err
+	}
+	for _, p := range c.parties() {
+		if err := checkAddress(p.name(), p.RemoteVoice().Addr(), p.office.Addr()); err != nil {
+			return c, err
+		}
+		d.seen("%s sends its voice to its own office: %s, %v", p.name(), p.office.Site(), p.office.Addr())
+	}
+	return c, nil
+}
+
+// arrival waits for the call at the phone that it is for; a refusal on the way is the better error.
+func (d *demonstration) arrival(ctx context.Context, c conversation) (*phone.Call, error) {
+	select {
+	case in := <-c.in.phone.Incoming():
+		return in, nil
+	case <-c.out.Ended():
+		status, reason := c.out.Status()
+		return nil, fmt.Errorf("the call of %s was refused: %d %s", c.out.name(), status, reason)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("no call came to %s: %w", c.in.name(), ctx.Err())
+	}
 }
 
 // tones checks that each phone hears the other's tone, and not its own.
-func (d *demonstration) tones(ctx context.Context) error {
-	for _, side := range []struct {
-		name     string
-		call     *phone.Call
-		far, own float64
-	}{{callerName, d.out, calleeTone, callerTone}, {calleeName, d.in, callerTone, calleeTone}} {
-		if err := side.call.Voice().WaitTone(ctx, side.far); err != nil {
-			return fmt.Errorf("phone %s: %w", side.name, err)
+func (d *demonstration) tones(ctx context.Context, c conversation) error {
+	for _, p := range c.parties() {
+		if err := p.Voice().WaitTone(ctx, c.far(p)); err != nil {
+			return fmt.Errorf("phone %s: %w", p.name(), err)
 		}
-		if side.call.Voice().Contains(side.own) {
-			return fmt.Errorf("phone %s hears its own tone of %.0f Hz", side.name, side.own)
+		if p.Voice().Contains(p.tone()) {
+			return fmt.Errorf("phone %s hears its own tone of %.0f Hz", p.name(), p.tone())
 		}
-		d.seen("%s hears %.0f Hz and not its own %.0f Hz", side.name, side.far, side.own)
+		d.seen("%s hears %.0f Hz and not its own %.0f Hz", p.name(), c.far(p), p.tone())
 	}
 	return nil
 }
 
-func (d *demonstration) statistics() {
+func (d *demonstration) statistics(c conversation) {
 	d.block(fmt.Sprintf("%-6s %6s %9s %5s %9s %14s", "phone", "sent", "received", "lost", "jitter", "longest gap"))
-	for _, side := range []struct {
-		name  string
-		stats voice.Stats
-	}{{callerName, d.out.Stats()}, {calleeName, d.in.Stats()}} {
-		s := side.stats
-		d.block(fmt.Sprintf("%-6s %6d %9d %5d %9v %14v", side.name, s.Sent, s.Received, s.Lost,
-			s.Jitter.Round(10*time.Microsecond), s.MaxSilence.Round(time.Millisecond)))
+	for _, p := range c.parties() {
+		d.block(statisticsRow(p.name(), p.Stats()))
 	}
 }
 
+func statisticsRow(name string, s voice.Stats) string {
+	return fmt.Sprintf("%-6s %6d %9d %5d %9v %14v", name, s.Sent, s.Received, s.Lost,
+		s.Jitter.Round(10*time.Microsecond), s.MaxSilence.Round(time.Millisecond))
+}
+
+// hold lets each side hold the call.
 func (d *demonstration) hold(ctx context.Context) error {
-	if err := d.out.Hold(ctx); err != nil {
-		return err
+	for _, p := range d.call.parties() {
+		if err := p.Hold(ctx); err != nil {
+			return err
+		}
+		if err := p.Voice().WaitSilence(ctx); err != nil {
+			return fmt.Errorf("phone %s, on hold: %w", p.name(), err)
+		}
+		d.seen("%s holds the call and hears silence", p.name())
+		if err := p.Resume(ctx); err != nil {
+			return err
+		}
+		if err := p.Voice().WaitTone(ctx, d.call.far(p)); err != nil {
+			return fmt.Errorf("phone %s, resumed: %w", p.name(), err)
+		}
+		d.seen("%s resumes and hears %.0f Hz again", p.name(), d.call.far(p))
 	}
-	if err := d.out.Voice().WaitSilence(ctx); err != nil {
-		return fmt.Errorf("phone 4001, on hold: %w", err)
-	}
-	d.seen("4001 holds the call and hears silence")
-	if err := d.out.Resume(ctx); err != nil {
-		return err
-	}
-	if err := d.out.Voice().WaitTone(ctx, calleeTone); err != nil {
-		return fmt.Errorf("phone 4001, resumed: %w", err)
-	}
-	d.seen("4001 resumes and hears %.0f Hz again", calleeTone)
 	return nil
 }
 
-func (d *demonstration) ladder(ctx context.Context) error {
-	text, err := d.node.Ctl(ctx, "call", "trace", d.out.ID())
+func (d *demonstration) hangup(ctx context.Context) error { return d.finish(ctx, d.call) }
+
+// finish lets the called phone hang up.
+func (d *demonstration) finish(ctx context.Context, c conversation) error {
+	began := time.Now()
+	if err := c.in.Hangup(ctx); err != nil {
+		return err
+	}
+	d.seen("%s hung up: 200 to its BYE after %v", c.in.name(), since(began))
+	if err := c.out.WaitEnded(ctx); err != nil {
+		return err
+	}
+	d.seen("%s was told: the call ended there after %v", c.out.name(), since(began))
+	return nil
+}
+
+// callNear shows that a call inside an office needs nobody else, and how long it takes.
+func (d *demonstration) callNear(ctx context.Context) error {
+	began := time.Now()
+	c, err := d.connect(ctx, party{phone: d.neighbour, office: d.london}, party{phone: d.caller, office: d.london})
 	if err != nil {
 		return err
 	}
-	d.block(text)
-	for _, message := range []string{"INVITE", "100", "180", "200", "ACK"} {
-		if !strings.Contains(text, message) {
-			return fmt.Errorf("the ladder has no %s", message)
-		}
-	}
-	d.seen("the ladder has INVITE, 100, 180, 200 and ACK")
-	return nil
+	d.seen("from dialling to voice at both ends: %v", since(began))
+	return d.finish(ctx, c)
 }
 
 func rest(ctx context.Context, t time.Duration) error {

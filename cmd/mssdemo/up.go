@@ -11,46 +11,62 @@ import (
 	"github.com/mss-federation/mss/cmd/internal/rig/phone"
 )
 
-// up runs the office until ctx ends, for softphones of the operator's own.
+// up runs hub and offices until ctx ends, for softphones of the operator's own.
 func up(ctx context.Context, opt options, out io.Writer) error {
 	d := &demonstration{narrator: narrator{out: out, began: time.Now()}, opt: opt}
 	err := d.serve(ctx)
-	if err = errors.Join(err, d.end()); err != nil {
+	if err = errors.Join(err, d.stop()); err != nil {
 		return &failure{step: "demonstration", err: err}
 	}
 	return nil
 }
 
 func (d *demonstration) serve(ctx context.Context) error {
-	d.heading("Start the office")
-	n, err := node.Start(ctx, node.Options{Bin: d.opt.bin, Addr: d.opt.listen, Port: d.opt.port, Users: accounts()})
-	if err != nil {
+	d.heading("Begin the domain example.org with hub a and its directory")
+	if err := d.startHub(ctx); err != nil {
 		return err
 	}
-	d.node = n
-	d.caller, err = phone.New(phone.Options{
-		Name: toneName, Password: passwordOf(toneName), Registrar: n.UDP(), Local: n.Addr(), Tone: callerTone,
-		AutoAnswer: true, AnswerAfter: time.Second,
-	})
-	if err != nil {
+	d.heading("London and Hong Kong join")
+	if err := d.startOffices(ctx); err != nil {
 		return err
 	}
-	if err := d.caller.Register(ctx); err != nil {
-		return err
+	for name, office := range map[string]*node.Node{toneName: d.london, farToneName: d.hongkong} {
+		p, err := d.phone(phone.Options{Name: name, Local: office.Addr(), AutoAnswer: true, AnswerAfter: time.Second}, office)
+		if err != nil {
+			return err
+		}
+		if err := p.Register(ctx); err != nil {
+			return err
+		}
 	}
-	d.heading("Point a softphone at it")
-	d.say("SIP server (registrar, proxy): %v over UDP, %v over TCP", n.UDP(), n.TCP())
-	d.say("realm %s; user and authentication name are the same", n.Realm())
-	for _, u := range accounts()[:2] {
-		d.seen("account %s, password %s", u.Name, u.Password)
-	}
-	d.say("Register one softphone as %s, call %s: it answers and sends a tone of %.0f Hz.", callerName, toneName, callerTone)
-	d.say("Register another as %s and call it. For example with baresip:", calleeName)
-	d.block(fmt.Sprintf("baresip -e '/uanew <sip:%s@%v>;auth_pass=%s' -e '/dial sip:%s@%v'", callerName, n.UDP(),
-		passwordOf(callerName), toneName, n.UDP()))
-	d.say("A phone on another machine: start again with --listen and this machine's address.")
-	d.say("Look inside: %s/mssctl --socket %s/admin.sock status", d.opt.bin, n.Dir())
-	d.say("Ctrl-C ends it.")
+	d.heading("Point softphones at it")
+	d.explain()
 	<-ctx.Done()
 	return nil
+}
+
+// explain says how to call.
+func (d *demonstration) explain() {
+	d.office("London", d.london, londoners())
+	d.office("Hong Kong", d.hongkong, hongkongers())
+	d.say("%s and %s answer by themselves and send tones of %.0f and %.0f Hz.", toneName, farToneName, tones[toneName], tones[farToneName])
+	d.say("Register a softphone as %s in London and call %s in Hong Kong; register another as %s and call it.", callerName, farToneName, calleeName)
+	d.say("For example with baresip:")
+	d.block(fmt.Sprintf("baresip -e '/uanew <sip:%s@%v>;auth_pass=%s' -e '/dial sip:%s@%v'", callerName, d.london.UDP(),
+		passwordOf(callerName), farToneName, d.london.UDP()))
+	d.say("A phone on another machine: start again with --listen and this machine's address, which becomes London's.")
+	d.say("Look inside:")
+	for _, dir := range []string{d.hub.Dir(), d.london.Dir(), d.hongkong.Dir()} {
+		d.block(fmt.Sprintf("%s/mssctl --socket %s/admin.sock status", d.opt.bin, dir))
+	}
+	d.say("Ctrl-C ends it.")
+}
+
+// office says where an office is and who may register there; users that answer by themselves are ours.
+func (d *demonstration) office(name string, n *node.Node, users []node.User) {
+	d.say("%s, SIP server (registrar, proxy): %v over UDP, %v over TCP", name, n.UDP(), n.TCP())
+	d.say("realm %s; user and authentication name are the same", n.Realm())
+	for _, u := range users[:len(users)-1] {
+		d.seen("account %s, password %s", u.Name, u.Password)
+	}
 }

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/mss-federation/mss/cmd/internal/rig/node"
+)
+
+// record is what mssctl prints of an ended call, as far as it is checked here.
+type record struct {
+	SessionID   string `json:"session_id"`
+	End         string `json:"end"`
+	Reason      string `json:"reason"`
+	Recovered   bool   `json:"recovered"`
+	CallerVoice relay  `json:"caller_voice"`
+	CalleeVoice relay  `json:"callee_voice"`
+}
+
+// relay counts packets at an office: sent to that side of the call, and received from it.
+type relay struct {
+	Sent     uint64 `json:"sent"`
+	Received uint64 `json:"received"`
+}
+
+// record wants one record of the call at each office, with the packets that the phones counted.
+func (d *demonstration) record(ctx context.Context) error {
+	for _, office := range []*node.Node{d.london, d.hongkong} {
+		if err := d.ctl(ctx, office.Site(), office, "cdr", "list"); err != nil {
+			return err
+		}
+		r, err := d.oneRecord(ctx, office)
+		if err != nil {
+			return err
+		}
+		d.seen("one record of the call in %s: %s (%s), recovered: %v", office.Site(), r.End, r.Reason, r.Recovered)
+		if err := d.counts(office.Site(), r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oneRecord is the office's only record of the call.
+func (d *demonstration) oneRecord(ctx context.Context, office *node.Node) (mine record, err error) {
+	text, err := office.Ctl(ctx, "cdr", "list", "-o", "json")
+	if err != nil {
+		return mine, err
+	}
+	var all []record
+	if err := json.Unmarshal([]byte(text), &all); err != nil {
+		return mine, fmt.Errorf("read records: %w", err)
+	}
+	count := 0
+	for _, r := range all {
+		if r.SessionID == d.session {
+			mine = r
+			count++
+		}
+	}
+	if count != 1 {
+		return mine, fmt.Errorf("the call has %d records in %s, not one", count, office.Site())
+	}
+	return mine, nil
+}
+
+// counts compares what an office's relay counted with what the phones did: the phone of its own with what it carried
+// for it, the far one with what went to and came from the other office.
+func (d *demonstration) counts(site string, r record) error {
+	const tolerance, underWay = 0.01, 1 // of the packets, and one that the end of the call overtook
+	out, in := d.call.out.Stats(), d.call.in.Stats()
+	for _, c := range []struct {
+		what         string
+		relay, phone uint64
+	}{
+		{"from " + d.call.out.name(), r.CallerVoice.Received, out.Sent},
+		{"to " + d.call.out.name(), r.CallerVoice.Sent, out.Received},
+		{"from " + d.call.in.name(), r.CalleeVoice.Received, in.Sent},
+		{"to " + d.call.in.name(), r.CalleeVoice.Sent, in.Received},
+	} {
+		if off := math.Abs(float64(c.relay) - float64(c.phone)); off > tolerance*float64(c.phone)+underWay {
+			return fmt.Errorf("the relay in %s counted %d packets %s, the phone %d", site, c.relay, c.what, c.phone)
+		}
+		d.seen("the relay in %s counted %d packets %s, the phone %d", site, c.relay, c.what, c.phone)
+	}
+	return nil
+}

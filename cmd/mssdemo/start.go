@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/mss-federation/mss/cmd/internal/rig/node"
+	"github.com/mss-federation/mss/cmd/internal/rig/phone"
+)
+
+func since(t time.Time) time.Duration { return time.Since(t).Round(time.Millisecond) }
+
+func (d *demonstration) startHub(ctx context.Context) error {
+	began := time.Now()
+	h, err := node.StartHub(ctx, node.HubOptions{Bin: d.opt.bin, Addr: d.opt.hub})
+	if err != nil {
+		return err
+	}
+	d.hub = h
+	d.say("$ tmss init; tmss run   (in %s)", h.Dir())
+	d.seen("hub a: tmss run: pid %d, SIP on tls %v, routes and enrolment on %v, ready after %v", h.PID(node.Supervisor), h.TLS(), h.GRPC(), since(began))
+	d.seen("hub a: tmss directory: pid %d (etcd: which hubs and offices there are)", h.PID(node.Directory))
+	return nil
+}
+
+func (d *demonstration) startOffices(ctx context.Context) (err error) {
+	if d.london, err = d.startOffice(ctx, node.Options{
+		Site: "london", Numbers: []string{londonNumbers}, Users: londoners(), Addr: d.opt.listen, Port: d.opt.port,
+	}); err != nil {
+		return err
+	}
+	d.hongkong, err = d.startOffice(ctx, node.Options{
+		Site: "hongkong", Numbers: []string{hongkongNumbers}, Users: hongkongers(), Addr: d.opt.hongkong, Port: d.opt.port,
+	})
+	if err != nil {
+		return err
+	}
+	for _, n := range []*node.Node{d.london, d.hongkong} {
+		if err := n.WaitUplink(ctx, d.hub.Name()); err != nil {
+			return err
+		}
+	}
+	if err := d.hub.WaitRoutes(ctx, d.london.Site(), d.hongkong.Site()); err != nil {
+		return err
+	}
+	d.seen("both offices dialled the hub over TLS, proved who they are, and announced their numbers")
+	return nil
+}
+
+// startOffice gives the office its numbers at the hub, lets it join with a token, and starts it.
+func (d *demonstration) startOffice(ctx context.Context, opt node.Options) (*node.Node, error) {
+	if err := d.hub.AddSite(ctx, opt.Site, opt.Numbers...); err != nil {
+		return nil, err
+	}
+	var err error
+	opt.Bin = d.opt.bin
+	if opt.Token, err = d.hub.SiteToken(ctx, opt.Site); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	n, err := node.Start(ctx, opt)
+	if err != nil {
+		return nil, err
+	}
+	d.say("$ mssctl site add %s --prefix %s; mssctl site token %s   (at hub a)", opt.Site, strings.Join(opt.Numbers, ","), opt.Site)
+	d.say("$ lmss join %s...; lmss run   (in %s)", opt.Token[:8], n.Dir())
+	d.seen("%s: lmss run: pid %d, SIP on udp %v and tcp %v, ready after %v", opt.Site, n.PID(node.Supervisor), n.UDP(), n.TCP(), since(began))
+	d.seen("%s: lmss signal: pid %d (decides about calls)", opt.Site, n.PID(node.Signal))
+	d.seen("%s: lmss media: pid %d (carries voice)", opt.Site, n.PID(node.Media))
+	return n, nil
+}
+
+// controlled is a node that mssctl asks.
+type controlled interface {
+	Ctl(ctx context.Context, args ...string) (string, error)
+}
+
+// ctl runs mssctl and shows command and output.
+func (d *demonstration) ctl(ctx context.Context, where string, n controlled, args ...string) error {
+	text, err := n.Ctl(ctx, args...)
+	if err != nil {
+		return err
+	}
+	d.say("$ mssctl %s   (at %s)", strings.Join(args, " "), where)
+	d.block(text)
+	return nil
+}
+
+func (d *demonstration) routes(ctx context.Context) error {
+	if err := d.ctl(ctx, "hub a", d.hub, "route", "list"); err != nil {
+		return err
+	}
+	d.seen("%s leads to Hong Kong, %s to London", hongkongNumbers, londonNumbers)
+	if err := d.ctl(ctx, "hub a", d.hub, "peer", "list"); err != nil {
+		return err
+	}
+	return d.ctl(ctx, "london", d.london, "peer", "list")
+}
+
+func (d *demonstration) register(ctx context.Context) error {
+	for _, p := range []struct {
+		made      **phone.Phone
+		name      string
+		transport phone.Transport
+		office    *node.Node
+	}{
+		{&d.caller, callerName, phone.UDP, d.london},
+		{&d.neighbour, neighbourName, phone.TCP, d.london},
+		{&d.callee, calleeName, phone.TCP, d.hongkong},
+	} {
+		made, err := d.phone(phone.Options{Name: p.name, Transport: p.transport}, p.office)
+		if err != nil {
+			return err
+		}
+		*p.made = made
+		if err := made.Register(ctx); err != nil {
+			return err
+		}
+		d.seen("phone %s registered in %s over %v with its password (digest)", p.name, p.office.Site(), p.transport)
+	}
+	return d.ctl(ctx, "london", d.london, "registration", "list")
+}
+
+// phone makes a phone of an office that is closed at the end.
+func (d *demonstration) phone(opt phone.Options, office *node.Node) (*phone.Phone, error) {
+	opt.Registrar = office.UDP()
+	if opt.Transport == phone.TCP {
+		opt.Registrar = office.TCP()
+	}
+	opt.Password, opt.Tone = passwordOf(opt.Name), tones[opt.Name]
+	p, err := phone.New(opt)
+	if err != nil {
+		return nil, err
+	}
+	d.phones = append(d.phones, p)
+	return p, nil
+}
+
+// checkAddress says whether a phone was told to send its voice to its own office.
+func checkAddress(name string, told, office netip.Addr) error {
+	if told != office {
+		return fmt.Errorf("phone %s was told to send voice to %v, which is not its office's %v", name, told, office)
+	}
+	return nil
+}
