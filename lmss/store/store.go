@@ -1,6 +1,6 @@
 // Package store keeps what a site must not forget: users, registrations, calls that are up, call records,
-// the audit trail. It is one SQLite file with one writer that commits whatever waits as soon as the last
-// commit is done. It owns the files in its directory and decides nothing about calls. Start at [Open],
+// the audit trail. It is one SQLite file with one writer that commits whatever waits, each few
+// milliseconds at most. It owns the files in its directory and decides nothing about calls. Start at [Open],
 // then [Store.Run].
 //
 // Two kinds of writes: what call control and the registrar do is queued, grouped and answered by a

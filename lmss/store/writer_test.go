@@ -171,3 +171,27 @@ func BenchmarkLoadBindings(b *testing.B) {
 		}
 	}
 }
+
+func TestCommitsKeepTheirPace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, t.TempDir(), Options{})
+		stop := run(t, s)
+		synctest.Wait()
+		start := time.Now()
+		for i := range 5 {
+			must(t, saved(t, func(done func(error)) error { return s.SaveCall("c", []byte("state"), record(i), done) }))
+			if at, want := time.Since(start), time.Duration(i)*commitPace; at != want {
+				t.Errorf("write %d was safe after %v, not %v", i, at, want)
+			}
+		}
+		time.Sleep(time.Second)
+		start = time.Now()
+		must(t, saved(t, func(done func(error)) error { return s.SaveCall("c", []byte("state"), record(9), done) }))
+		if time.Since(start) != 0 {
+			t.Errorf("a lone write waited %v", time.Since(start))
+		}
+		must(t, stop())
+		must(t, s.Close())
+	})
+}
