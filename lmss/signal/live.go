@@ -63,6 +63,7 @@ func (s *site) status(_ context.Context, o *Options) admin.Status {
 	for class, n := range s.terminate.snapshot() {
 		counters["calls_"+string(class)] = n
 	}
+	maps.Copy(counters, s.stack.Stats().Counters())
 	if st.Counters == nil {
 		st.Counters = counters
 	} else {

@@ -13,6 +13,7 @@ type workerMetrics struct {
 	lost      atomic.Uint64 // not handed to another worker, whose queue was full
 	repeated  atomic.Uint64 // requests that came again
 	repeats   atomic.Uint64 // messages that we sent again
+	finals    atomic.Uint64 // of them, final responses
 	timeouts  atomic.Uint64
 	tableFull atomic.Uint64
 	panics    atomic.Uint64
@@ -41,6 +42,7 @@ type WorkerStats struct {
 	Received, Sent   uint64 // messages handled, and given to the transport
 	RepeatedIn       uint64 // requests that came again
 	RepeatedOut      uint64 // messages that we sent again
+	RepeatedFinals   uint64 // of them, final responses: by the clock, or because the request came again
 	Malformed        uint64 // requests answered by the gate or the parser
 	TableFull        uint64 // requests, of either side, that found no room in the table
 	Unusable         uint64 // messages that the gate dropped
@@ -76,22 +78,42 @@ func (s *Stack) Stats() Stats {
 	for _, w := range s.workers {
 		m := &w.metrics
 		all.Workers = append(all.Workers, WorkerStats{
-			Received:    m.received.Load(),
-			Sent:        m.sent.Load(),
-			RepeatedIn:  m.repeated.Load(),
-			RepeatedOut: m.repeats.Load(),
-			Malformed:   m.refused.Load(),
-			TableFull:   m.tableFull.Load(),
-			Unusable:    m.unusable.Load(),
-			Stray:       m.stray.Load(),
-			Lost:        m.lost.Load(),
-			NotSent:     m.unsent.Load(),
-			Timeouts:    m.timeouts.Load(),
-			Panics:      m.panics.Load(),
-			Servers:     int(m.servers.Load()),
-			Clients:     int(m.clients.Load()),
-			Waiting:     w.queue.waiting(),
+			Received:       m.received.Load(),
+			Sent:           m.sent.Load(),
+			RepeatedIn:     m.repeated.Load(),
+			RepeatedOut:    m.repeats.Load(),
+			RepeatedFinals: m.finals.Load(),
+			Malformed:      m.refused.Load(),
+			TableFull:      m.tableFull.Load(),
+			Unusable:       m.unusable.Load(),
+			Stray:          m.stray.Load(),
+			Lost:           m.lost.Load(),
+			NotSent:        m.unsent.Load(),
+			Timeouts:       m.timeouts.Load(),
+			Panics:         m.panics.Load(),
+			Servers:        int(m.servers.Load()),
+			Clients:        int(m.clients.Load()),
+			Waiting:        w.queue.waiting(),
 		})
 	}
 	return all
+}
+
+// Counters are the sums that operators look at, by the names under which they see them.
+func (s Stats) Counters() map[string]uint64 {
+	c := map[string]uint64{
+		"sip_refused_busy": s.Overload, "sip_dropped": s.Lost + s.Repeated,
+		"sip_received": 0, "sip_sent": 0, "sip_requests_came_again": 0, "sip_sent_again": 0, "sip_finals_sent_again": 0, "sip_timeouts": 0,
+	}
+	for i := range s.Workers {
+		w := &s.Workers[i]
+		c["sip_received"] += w.Received
+		c["sip_sent"] += w.Sent
+		c["sip_requests_came_again"] += w.RepeatedIn
+		c["sip_sent_again"] += w.RepeatedOut
+		c["sip_finals_sent_again"] += w.RepeatedFinals
+		c["sip_timeouts"] += w.Timeouts
+		c["sip_dropped"] += w.Lost
+	}
+	return c
 }

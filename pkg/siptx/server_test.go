@@ -40,6 +40,10 @@ func TestInviteAnswered(t *testing.T) {
 		expect(t, "told", r.told(), "ack 1")
 		sleep(40 * time.Second)
 		expect(t, "silence after ACK", r.starts())
+		c := r.stack.Stats().Counters()
+		if c["sip_requests_came_again"] != 3 || c["sip_sent_again"] != 4 || c["sip_finals_sent_again"] != 2 || c["sip_sent"] != 7 {
+			t.Errorf("counted %v", c)
+		}
 		r.empty()
 	})
 }
@@ -149,6 +153,9 @@ func TestPlainRequest(t *testing.T) {
 		r.receive(udpFlow(), request("BYE", branchA, "x", 2))
 		expect(t, "sent", r.starts(), "SIP/2.0 200 OK", "SIP/2.0 200 OK")
 		expect(t, "told", r.told(), "request BYE")
+		if c := r.stack.Stats().Counters(); c["sip_finals_sent_again"] != 1 {
+			t.Errorf("counted %v", c)
+		}
 		sleep(40 * time.Second)
 		r.empty()
 		r.receive(tcpFlow(1), request("BYE", branchA, "x", 2))

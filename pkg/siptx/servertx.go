@@ -286,6 +286,9 @@ func (tx *ServerTx) sendTrying() {
 func (tx *ServerTx) transmit(e event) {
 	if e == evRepeat || e == evRequest {
 		tx.w.metrics.repeats.Add(1)
+		if tx.status >= 200 {
+			tx.w.metrics.finals.Add(1)
+		}
 	}
 	tx.w.SendRaw(tx.back, tx.last)
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"maps"
 	"time"
 
 	"google.golang.org/grpc"
@@ -59,6 +60,7 @@ func (h *hub) status() admin.Status {
 		"searches_exhausted": f.Exhausted, "cookies_unfit": f.Misfits, "acks_dropped": f.DroppedAcks,
 		"responses_stray": f.Strays, "breakers_opened": f.BreakersOpened,
 	}
+	maps.Copy(s.Counters, h.stack.Stats().Counters())
 	if !h.ready.Load() {
 		s.Alarms = append(s.Alarms, "new calls are refused for a moment: offices that were known are not back yet")
 	}
