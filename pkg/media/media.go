@@ -41,7 +41,7 @@ const (
 
 	// pace is the least time between two messages of either end: what comes meanwhile goes in one, since waking up
 	// the other process costs more than carrying a command out. The first after a pause leaves at once.
-	pace = 2 * time.Millisecond
+	pace = 5 * time.Millisecond
 
 	// syncChunk and eventChunk bound what one message holds, far below the 4 MB that gRPC takes.
 	syncChunk    = 2000
