@@ -2,8 +2,9 @@
 // route table through import policy, offers them what export policy lets out, tells sites which hubs there are,
 // and decides what becomes of the routes of a neighbour whose session or trunk is gone.
 //
-// The protocol is pkg/exchange's, the routes are tmss/routetable's, and what may pass is tmss/policy's. It
-// dials nobody yet: sites dial their hubs. Start at [New], [Peering.Session] and [Peering.Run].
+// The protocol is pkg/exchange's, the routes are tmss/routetable's, and what may pass is tmss/policy's. Sites dial
+// their hubs; of two hubs the one with the lower id dials the other. Start at [New], [Peering.Service] and
+// [Peering.Run].
 package peering
 
 import (
@@ -37,6 +38,8 @@ type Options struct {
 	SIP []exchange.Address
 	// Software is the build, for people.
 	Software string
+	// Dial opens streams to other hubs; nil dials nobody.
+	Dial Dial
 	// Keepalive and Hold are those towards sites. Zero means 5s and 20s.
 	Keepalive, Hold time.Duration
 	// StaleMax is how long the routes of a neighbour that is gone are kept while its trunk stands. Zero means 24h.
@@ -49,6 +52,7 @@ type Options struct {
 type Peering struct {
 	options Options
 	wake    chan struct{} // holds a token when a fate may have changed
+	listed  chan struct{} // holds a token when the list of hubs has
 	// life ends with Run, and sessions with it.
 	life context.Context
 	end  context.CancelFunc
@@ -57,7 +61,9 @@ type Peering struct {
 		sync.Mutex
 		neighbours map[federation.NodeID]*neighbour
 		hubs       []exchange.Hub
-		changed    chan struct{} // closed at the next change of the table
+		mesh       mesh
+		told       []federation.HubID // the sessions with hubs that this one reports
+		changed    chan struct{}      // closed at the next change of the table
 	}
 }
 
@@ -75,7 +81,7 @@ func New(o Options) *Peering {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Peering{options: o, wake: make(chan struct{}, 1)}
+	p := &Peering{options: o, wake: make(chan struct{}, 1), listed: make(chan struct{}, 1)}
 	p.mu.neighbours = make(map[federation.NodeID]*neighbour)
 	p.mu.changed = make(chan struct{})
 	p.life, p.end = context.WithCancel(context.Background())
@@ -122,7 +128,7 @@ func (p *Peering) Changed() {
 	}
 }
 
-// SetHubs is the list of hubs that sites are told.
+// SetHubs is the list of hubs that sites are told, and among them those that this hub dials.
 func (p *Peering) SetHubs(hubs []exchange.Hub) {
 	p.mu.Lock()
 	same := reflect.DeepEqual(p.mu.hubs, hubs)
@@ -133,6 +139,10 @@ func (p *Peering) SetHubs(hubs []exchange.Hub) {
 	}
 	for _, n := range p.all() {
 		n.post(exchange.DirectoryChanged{Hubs: hubs})
+	}
+	select {
+	case p.listed <- struct{}{}:
+	default:
 	}
 }
 
@@ -166,11 +176,14 @@ func (p *Peering) nudge() {
 	}
 }
 
-// Run decides about the routes of neighbours that are gone, until ctx ends; then it ends all sessions in good
-// order and waits for them.
+// Run dials other hubs and decides about the routes of neighbours that are gone, until ctx ends; then it ends all
+// sessions in good order and waits for them.
 func (p *Peering) Run(ctx context.Context) error {
 	defer p.drain()
+	var dialling sync.WaitGroup
+	defer dialling.Wait()
 	defer p.end()
+	dialling.Go(func() { p.keepDialled(ctx) })
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -200,6 +213,9 @@ func (p *Peering) settle(now time.Time) time.Duration {
 	}
 	if changed {
 		p.Changed()
+	}
+	if next := p.bridge(now); !next.IsZero() {
+		wait = min(wait, next.Sub(now))
 	}
 	return max(wait, 0)
 }

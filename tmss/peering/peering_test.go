@@ -69,11 +69,17 @@ type hub struct {
 
 func newHub(t *testing.T) *hub {
 	t.Helper()
+	return newHubNamed(t, "a", nil)
+}
+
+func newHubNamed(t *testing.T, name federation.HubID, dial Dial) *hub {
+	t.Helper()
+	self := federation.NodeID("hub/" + name)
 	h := &hub{t: t, sites: map[federation.SiteID]string{"london": "4xxx", "hongkong": "1xxx"}}
-	h.table = routetable.New(routetable.Options{Self: "hub/a", Epoch: 1})
+	h.table = routetable.New(routetable.Options{Self: self, Epoch: 1})
 	h.install()
 	h.p = New(Options{
-		Self: "hub/a", Domain: domain, Epoch: 1, Table: h.table, Policy: h.current, Admit: h.admit, Believed: h.believed,
+		Self: self, Dial: dial, Domain: domain, Epoch: 1, Table: h.table, Policy: h.current, Admit: h.admit, Believed: h.believed,
 		SIP: []exchange.Address{{Transport: "tls", HostPort: "192.0.2.1:5061"}}, Software: "hub software",
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -95,7 +101,10 @@ func (h *hub) current() *policy.Policy {
 func (h *hub) admit(id federation.NodeID) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	name, _ := strings.CutPrefix(string(id), "site/")
+	name, office := strings.CutPrefix(string(id), "site/")
+	if !office {
+		return nil
+	}
 	if _, ok := h.sites[federation.SiteID(name)]; !ok {
 		return fault.New("admit", fault.Denied, string(id), "no such site is configured")
 	}
@@ -209,7 +218,7 @@ func (h *hub) connect(id federation.SiteID, prefixes ...string) *site {
 	ctx, cut := context.WithCancel(h.t.Context())
 	s := &site{hub: h, routes: map[string]federation.NodeID{}, cut: cut}
 	there, back := make(pipe, 16), make(pipe, 16)
-	config := exchange.Config{Self: node.NodeID(), Domain: domain, Epoch: 7, Role: exchange.RoleBranch, Peer: "hub/a"}
+	config := exchange.Config{Self: node.NodeID(), Domain: domain, Epoch: 7, Role: exchange.RoleBranch, Peer: h.table.Self()}
 	config.EnsureDefaults()
 	h.parts.Go(func() {
 		err := exchange.NewRunner(exchange.New(config, book), s).Run(h.t.Context(), end{ctx, back, there})

@@ -134,6 +134,7 @@ func (n *neighbour) run(ctx context.Context, core *exchange.Session, from source
 func (n *neighbour) begin(ctx context.Context, runner *exchange.Runner, from source) {
 	// Nothing runs yet, and there is room: this does not wait.
 	runner.Post(ctx, exchange.DirectoryChanged{Hubs: n.p.hubs()})
+	runner.Post(ctx, exchange.Status{CoreSessions: n.p.reported()})
 	n.mu.Lock()
 	n.mu.runner, n.mu.alive, n.mu.source = runner, ctx, from
 	n.mu.Unlock()
@@ -148,6 +149,7 @@ func (n *neighbour) end(core *exchange.Session, err error) {
 	n.mu.fate.setSession(false, time.Now())
 	dismissed := !n.mu.fate.holds
 	n.mu.Unlock()
+	n.p.fallen(n.id)
 	if dismissed { // what came meanwhile goes too, and nothing is left to resume from
 		n.resume = exchange.Resume{}
 		n.forget()
@@ -177,6 +179,7 @@ func (h *host) Tell(action exchange.Action) {
 		h.mu.Lock()
 		h.mu.fate.setSession(true, time.Now())
 		h.mu.Unlock()
+		h.p.risen(h.id)
 		h.enter(Synchronising, func(p *Peer) { p.Software, p.Sessions = a.Peer.Software, p.Sessions+1 })
 		h.log.Info("session established", slog.String("software", a.Peer.Software), slog.Bool("resumed", a.Peer.Resumed))
 		h.p.nudge()
@@ -185,6 +188,7 @@ func (h *host) Tell(action exchange.Action) {
 		h.p.Changed() // who waits for the whole table sees that this part is here
 	case exchange.Heard:
 		h.count()
+		h.p.heard(h.id, a.CoreSessions)
 	}
 }
 
