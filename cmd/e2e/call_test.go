@@ -97,28 +97,33 @@ func wantStatus(t *testing.T, c *phone.Call, want int) {
 // TestEarlyMediaAndDelayedOffer are the two other ways of offer and answer.
 func TestEarlyMediaAndDelayedOffer(t *testing.T) {
 	t.Parallel()
-	ctx := limit(t)
 	n := office(t, "")
-	a, b := register(t, n, phone.Options{Name: "4001"}), register(t, n, phone.Options{Name: "4002"})
+	earlyMediaAndDelayedOffer(t, register(t, n, phone.Options{Name: "4001"}), register(t, n, phone.Options{Name: "4002"}))
+}
 
-	out, err := a.Dial(ctx, "4002")
+func earlyMediaAndDelayedOffer(t *testing.T, a, b *phone.Phone) {
+	t.Helper()
+	ctx := limit(t)
+	aTone, bTone := tones[a.Name()], tones[b.Name()]
+
+	out, err := a.Dial(ctx, b.Name())
 	must(t, err)
 	in := arrives(t, out, b)
 	must(t, in.Progress())
-	must(t, out.Voice().WaitTone(ctx, tones["4002"]))
+	must(t, out.Voice().WaitTone(ctx, bTone))
 	must(t, in.Answer())
 	must(t, out.WaitAnswered(ctx))
-	hearEachOther(t, out, in, tones["4001"], tones["4002"])
+	hearEachOther(t, out, in, aTone, bTone)
 	must(t, out.Hangup(ctx))
 	must(t, in.WaitEnded(ctx))
 
-	out, err = a.DialWith(ctx, "4002", phone.DialOptions{NoOffer: true})
+	out, err = a.DialWith(ctx, b.Name(), phone.DialOptions{NoOffer: true})
 	must(t, err)
 	in = arrives(t, out, b)
 	must(t, in.Ring())
 	must(t, in.Answer())
 	must(t, out.WaitAnswered(ctx))
-	hearEachOther(t, out, in, tones["4001"], tones["4002"])
+	hearEachOther(t, out, in, aTone, bTone)
 	must(t, in.Hangup(ctx))
 	must(t, out.WaitEnded(ctx))
 }

@@ -190,6 +190,7 @@ func wait(ctx context.Context, d time.Duration) {
 // record is what mssctl cdr list prints of a call.
 type record struct {
 	ID        string    `json:"id"`
+	SessionID string    `json:"session_id"`
 	CallID    string    `json:"call_id"`
 	Caller    string    `json:"caller"`
 	Called    string    `json:"called"`
@@ -201,8 +202,14 @@ type record struct {
 	Reason    string    `json:"reason"`
 }
 
-// records are the records of a caller's leg. A node that has just started is asked again.
-func records(t *testing.T, n *node.Node, callID string) (mine []record) {
+// records are the records of a caller's leg.
+func records(t *testing.T, n *node.Node, callID string) []record {
+	t.Helper()
+	return recordsOf(t, n, func(r record) bool { return r.CallID == callID })
+}
+
+// recordsOf are the records that are meant. A node that has just started is asked again.
+func recordsOf(t *testing.T, n *node.Node, meant func(record) bool) []record {
 	t.Helper()
 	var text string
 	var err error
@@ -214,19 +221,19 @@ func records(t *testing.T, n *node.Node, callID string) (mine []record) {
 	if err := json.Unmarshal([]byte(text), &all); err != nil {
 		t.Fatalf("cdr list: %v in %s", err, text)
 	}
-	for _, r := range all {
-		if r.CallID == callID {
-			mine = append(mine, r)
-		}
-	}
-	return mine
+	return slices.DeleteFunc(all, func(r record) bool { return !meant(r) })
 }
 
 // oneRecord wants exactly one record of a call, with times within a second of what the phones saw.
-func oneRecord(t *testing.T, n *node.Node, out, in *phone.Call) {
+func oneRecord(t *testing.T, n *node.Node, out, in *phone.Call) record {
+	t.Helper()
+	return oneRecordOf(t, n, func(r record) bool { return r.CallID == out.ID() }, out, in)
+}
+
+func oneRecordOf(t *testing.T, n *node.Node, meant func(record) bool, out, in *phone.Call) record {
 	t.Helper()
 	var got []record
-	eventually(t, "the call's record", func() bool { got = records(t, n, out.ID()); return len(got) > 0 })
+	eventually(t, "the call's record", func() bool { got = recordsOf(t, n, meant); return len(got) > 0 })
 	if len(got) != 1 {
 		t.Fatalf("%d records of one call: %+v", len(got), got)
 	}
@@ -241,6 +248,7 @@ func oneRecord(t *testing.T, n *node.Node, out, in *phone.Call) {
 			t.Errorf("the record's time of %s is %v from what the phones saw: %+v", what, d, got[0])
 		}
 	}
+	return got[0]
 }
 
 // noVoicePorts wants the relay's ports freed.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -49,7 +50,7 @@ var users = []node.User{
 }
 
 func password(user string) string {
-	for _, u := range users {
+	for _, u := range slices.Concat(users, farUsers) {
 		if u.Name == user {
 			return u.Password
 		}
@@ -57,29 +58,26 @@ func password(user string) string {
 	return ""
 }
 
-// office starts an L-MSS that is stopped with the test, and then looked for what it left.
+// office starts an L-MSS that stands alone.
 func office(t *testing.T, extra string) *node.Node {
 	t.Helper()
-	n, err := node.Start(limit(t), node.Options{Bin: bin, Users: users, Extra: extra})
+	return startOffice(t, node.Options{Users: users, Extra: extra})
+}
+
+// startOffice starts an L-MSS that is stopped with the test, and then looked for what it left.
+func startOffice(t *testing.T, opt node.Options) *node.Node {
+	t.Helper()
+	opt.Bin = bin
+	n, err := node.Start(limit(t), opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := n.Stop(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Logf("log of %s:\n%s", n.Dir(), n.Log())
-		}
-		if err := n.Remove(); err != nil {
-			t.Error(err)
-		}
-	})
+	cleanUp(t, n)
 	return n
 }
 
 // tones are what the users' phones send, in hertz. None is a harmonic of another.
-var tones = map[string]float64{"4001": 440, "4002": 620, "4003": 910}
+var tones = map[string]float64{"4001": 440, "4002": 620, "4003": 910, "1001": 770, "1002": 1090, "1003": 530}
 
 // register starts a user's phone and registers it. At the end of the test it must have seen nothing wrong but what the
 // test allows.

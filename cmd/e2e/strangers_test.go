@@ -43,24 +43,35 @@ func startBaresip(t *testing.T, n *node.Node, user, transport string) *baresip.A
 	return a
 }
 
-// TestTwoBaresips lets two phones of somebody else's making call each other through one office, both ways, over UDP and
-// TCP: tones in both recordings, digits, hang-up from either side, hold and resume.
+// TestTwoBaresips lets two phones of somebody else's making call each other, in one office and in two, both ways, over
+// UDP and TCP: tones in both recordings, digits, hang-up from either side, hold and resume.
 func TestTwoBaresips(t *testing.T) {
 	t.Parallel()
 	for _, transport := range []string{"udp", "tcp"} {
-		t.Run(transport, func(t *testing.T) {
+		t.Run("one office "+transport, func(t *testing.T) {
 			t.Parallel()
 			n := office(t, "")
-			a, b := startBaresip(t, n, "4001", transport), startBaresip(t, n, "4002", transport)
-			uri := func(user string) string {
-				return fmt.Sprintf("sip:%s@%v;transport=%s", user, registrarFor(n, transport), transport)
-			}
-			baresipCall(t, a, b, uri("4002"), false)
-			baresipCall(t, b, a, uri("4001"), true)
-			heard(t, a, tones["4002"], tones["4001"])
-			heard(t, b, tones["4001"], tones["4002"])
+			twoBaresips(t, n, n, "4001", "4002", transport)
+		})
+		t.Run("two offices "+transport, func(t *testing.T) {
+			t.Parallel()
+			d := twoSites(t)
+			twoBaresips(t, d.london, d.hongkong, "4001", "1001", transport)
+			d.noVoicePorts(t)
 		})
 	}
+}
+
+func twoBaresips(t *testing.T, near, far *node.Node, user, other, transport string) {
+	t.Helper()
+	a, b := startBaresip(t, near, user, transport), startBaresip(t, far, other, transport)
+	uri := func(called string, office *node.Node) string {
+		return fmt.Sprintf("sip:%s@%v;transport=%s", called, registrarFor(office, transport), transport)
+	}
+	baresipCall(t, a, b, uri(other, near), false)
+	baresipCall(t, b, a, uri(user, far), true)
+	heard(t, a, tones[other], tones[user])
+	heard(t, b, tones[user], tones[other])
 }
 
 // baresipCall calls, talks, sends digits both ways, holds, resumes and hangs up.
