@@ -44,6 +44,7 @@ type hub struct {
 	trust       *identity.Trust
 	authorities *enrol.Authorities
 	keeper      *enrolment.Keeper
+	dialled     dialConfigs
 
 	client     *clientv3.Client
 	directory  *discovery.Directory
@@ -127,7 +128,7 @@ func (h *hub) assembleCalls() error {
 	h.policy.Store(none)
 	h.peering = peering.New(peering.Options{
 		Self: h.self.NodeID(), Domain: h.domain, Epoch: h.epoch, Table: h.table, Policy: h.policy.Load, Admit: h.admit, Believed: h.believed,
-		SIP: h.sipAddresses(), Software: h.options.Software,
+		SIP: h.sipAddresses(), Software: h.options.Software, Dial: peering.OverGRPC(h.options.Network, h.dialTLS),
 		Keepalive: c.Exchange.Keepalive, Hold: c.Exchange.Hold, StaleMax: c.Exchange.StaleMax, Logger: log,
 	})
 	h.links = nodelink.New(nodelink.Options{Identify: h.identify, Accept: true, Changed: h.linkChanged, Logger: log})

@@ -60,6 +60,7 @@ func (h *hub) apply(before, now *discovery.View) {
 		h.options.Logger.Warn("route policy", "what", e.Text, "prefix", e.NLRI.Pattern())
 	}
 	h.links.SetStatics(h.staticLinks(sites))
+	h.links.SetTargets(h.hubTargets(now))
 	h.peering.Readmit()
 	h.peering.Changed()
 	h.sortConnections()

@@ -21,6 +21,9 @@ func (n numbers) Lookup(number federation.Number) []forwarder.Hop {
 	hops := make([]forwarder.Hop, 0, len(match.Paths))
 	for i := range match.Paths {
 		p := &match.Paths[i]
+		if p.Class() == routetable.FallbackOnly {
+			continue // only its number in the public network is of use, and that is the calling site's to dial
+		}
 		if p.Decision.Class != routetable.Static {
 			hops = appendHop(hops, p.Neighbour, match.Entry.NLRI.Key)
 			continue
