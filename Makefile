@@ -35,7 +35,7 @@ help: ## list the targets
 	@echo "make demo    builds the programs and shows a call between two offices"
 	@echo "make test    proves everything (installs what it needs first)"
 	@echo
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
 
 ##@ set-up
 
@@ -165,6 +165,11 @@ demo-up: build ## start hub and offices and leave them running for your own soft
 bench: setup-packages build ## CPU per call beside Kamailio (by hand; see deploy/bench/README.md; BENCH='-h' lists its flags)
 	@go build -o $(BIN)/bench ./cmd/internal/bench
 	@$(BIN)/bench $(BENCH)
+
+.PHONY: e2e-chain
+e2e-chain: setup-packages build ## calls and voice from office to office over their hub, counted (by hand; CHAIN='-h' lists its flags)
+	@go build -o $(BIN)/bench ./cmd/internal/bench
+	@$(BIN)/bench -parts chain $(CHAIN)
 
 .PHONY: clean
 clean: ## remove .build/

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mss-federation/mss/cmd/internal/bench/chain"
 	"github.com/mss-federation/mss/cmd/internal/bench/contender"
 	"github.com/mss-federation/mss/cmd/internal/bench/load"
 )
@@ -79,5 +80,34 @@ func TestBenchNoticesLostRinging(t *testing.T) {
 	must(t, err)
 	if r.Failed != 0 || r.Lost180 != 20 {
 		t.Errorf("%d failed and %d lost 180s of 20, none of which was sent", r.Failed, r.Lost180)
+	}
+}
+
+// TestChainSmoke is what "make e2e-chain" does, for five seconds: calls between two offices over their hub are set up,
+// carry voice both ways and end. What was sent again is not judged: the machine may be busy.
+func TestChainSmoke(t *testing.T) {
+	t.Parallel()
+	ctx := limit(t)
+	c, err := chain.Open(ctx, chain.Options{Bin: bin, Files: benchFiles})
+	must(t, err)
+	t.Cleanup(func() { must(t, c.Close()) })
+	calls, err := c.Calls(ctx, chain.Load{Rate: 10, Seconds: 3, Hold: time.Second})
+	must(t, err)
+	if calls.Failed != 0 || calls.Lost180 != 0 {
+		t.Errorf("%d failed, %d lost 180s of %d: %s", calls.Failed, calls.Lost180, calls.Calls, calls.Trouble)
+	}
+	voice, err := c.Voice(ctx, chain.Load{Rate: 3, Seconds: 2, Hold: time.Second})
+	must(t, err)
+	if voice.Calls != 6 || voice.Failed != 0 || len(voice.Trouble) != 0 {
+		t.Errorf("%d of %d calls failed: %v", voice.Failed, voice.Calls, voice.Trouble)
+	}
+	// 50 packets a second from each end; a busy machine's first and last are not to the millisecond.
+	if want := uint64(6 * 2 * 50); voice.Sent < want*9/10 || voice.Loss() > 0.001 {
+		t.Errorf("%d packets sent, about %d should be, and %d received", voice.Sent, want, voice.Received)
+	}
+	repeats, err := c.Repeats(ctx)
+	must(t, err)
+	if len(repeats) != 3 {
+		t.Errorf("%+v", repeats)
 	}
 }

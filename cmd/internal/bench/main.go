@@ -39,13 +39,17 @@ type options struct {
 	rounds     int
 	parts      []string // of the bench
 	held       load.Held
+	chain      chainLoads
 }
 
 // The parts of the bench, in their order.
 const (
 	partCalls = "calls"
 	partHeld  = "held"
+	partChain = "chain"
 )
+
+var allParts = []string{partCalls, partHeld, partChain}
 
 func parse(args []string, out io.Writer) (options, error) {
 	o := options{held: load.Held{Warm: 4000, Rate: 500, Rest: 36 * time.Second, Collect: 150 * time.Second}}
@@ -53,12 +57,13 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.SetOutput(out)
 	flags.StringVar(&o.place.Bin, "bin", ".build/bin", "`folder` of the programs")
 	flags.StringVar(&o.place.Files, "files", "deploy/bench", "`folder` of the scenarios")
-	parts := flags.String("parts", partCalls+","+partHeld, "`names` of what to measure")
+	parts := flags.String("parts", partCalls+","+partHeld, "`names` of what to measure, of "+strings.Join(allParts, ", "))
 	contenders := flags.String("contenders", "", "`names` of who takes part (default all)")
 	rates := flags.String("rates", "500,1000,2000", "`calls` a second")
 	flags.IntVar(&o.seconds, "seconds", 40, "length of a run; under 40 the end of transactions, 32 s after the calls, is not in it")
 	flags.IntVar(&o.rounds, "rounds", 3, "runs of each contender at each rate")
 	flags.IntVar(&o.held.Calls, "held", 4000, "calls that are up while memory is measured; the default voice ports carry 4095")
+	o.chain.register(flags)
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -69,13 +74,13 @@ func parse(args []string, out io.Writer) (options, error) {
 	if o.rates, err = numbers(*rates); err != nil {
 		return o, err
 	}
-	if o.parts = strings.Split(*parts, ","); slices.ContainsFunc(o.parts, func(p string) bool { return p != partCalls && p != partHeld }) {
-		return o, fmt.Errorf("-parts %q: %s and %s are", *parts, partCalls, partHeld)
+	if o.parts = strings.Split(*parts, ","); slices.ContainsFunc(o.parts, func(p string) bool { return !slices.Contains(allParts, p) }) {
+		return o, fmt.Errorf("-parts %q: %s are", *parts, strings.Join(allParts, ", "))
 	}
 	if flags.NArg() > 0 || o.seconds < 1 || o.rounds < 1 || o.held.Calls < 1 {
 		return o, errors.New("seconds, rounds and held calls are at least 1, and there are no arguments beside flags")
 	}
-	return o, nil
+	return o, o.chain.validate()
 }
 
 func numbers(text string) ([]int, error) {
@@ -108,6 +113,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			errs = append(errs, calls(ctx, o, out))
 		case partHeld:
 			errs = append(errs, held(ctx, o, out))
+		case partChain:
+			errs = append(errs, runChain(ctx, o, out))
 		}
 	}
 	return errors.Join(errs...)
@@ -120,6 +127,9 @@ func describe(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "%s, %s; %s\n", time.Now().UTC().Format("2006-01-02 15:04 MST"), machine(), sippVersion)
+	if !slices.Contains(o.parts, partCalls) {
+		return nil
+	}
 	for _, c := range o.contenders {
 		fmt.Fprintf(out, "%-12s %s\n", c.Name, c.About)
 	}

@@ -108,7 +108,7 @@ func TestMemoryTable(t *testing.T) {
 func TestWrongFlags(t *testing.T) {
 	t.Parallel()
 	for _, args := range []string{
-		"-rates 0", "-rates x", "-rates 500,", "-contenders asterisk", "-parts relay", "-seconds 0", "-rounds 0", "-held 0", "500", "-nonsense",
+		"-rates 0", "-rates x", "-rates 500,", "-contenders asterisk", "-parts relay", "-seconds 0", "-rounds 0", "-held 0", "-chain-rate 0", "-voice-hold 0s", "500", "-nonsense",
 	} {
 		var out bytes.Buffer
 		if _, err := parse(strings.Fields(args), &out); err == nil {
