@@ -126,7 +126,8 @@ func (s *scene) run(words []string) {
 	case "route":
 		var hops []forwarder.Hop
 		for _, name := range words[3:] {
-			hops = append(hops, forwarder.Hop{Node: nodes[name], Rule: words[2]})
+			name, down := strings.CutSuffix(name, "(down)")
+			hops = append(hops, forwarder.Hop{Node: nodes[name], Rule: words[2], Down: down})
 		}
 		s.hub(words[1]).routes.hops[words[2]] = hops
 	case "hub":

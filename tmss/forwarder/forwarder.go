@@ -32,6 +32,8 @@ import (
 type Hop struct {
 	Node federation.NodeID // whom to send to: a site, a trunk, or a hub that knows more
 	Rule string            // the prefix or static route that says so, for people
+	// Down: it is known to be out of reach and is not tried. The number is somebody's all the same.
+	Down bool
 }
 
 // Routes is the table of numbers.

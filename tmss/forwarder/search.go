@@ -77,8 +77,14 @@ func (s *search) find(req *siptx.Request) *refusal {
 // either nobody's but the sender's, or sent round by two rules.
 func (s *search) withoutBack() *refusal {
 	var refused *refusal
+	var down bool
 	for i := range s.hops {
 		hop := &s.hops[i]
+		if hop.Down {
+			s.tried |= 1 << i
+			down = true
+			continue
+		}
 		if first, _, found := loop(s.path, hop.Node, s.to); found {
 			s.skip |= 1 << i
 			refused = s.looped(first, step{node: []byte(s.h.Self), rule: []byte(tokenOf(hop.Rule))})
@@ -91,6 +97,8 @@ func (s *search) withoutBack() *refusal {
 		return nil
 	case refused != nil:
 		return refused
+	case down: // the search ends at once, with 480
+		return nil
 	}
 	return &refusal{status: 404}
 }
