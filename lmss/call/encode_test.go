@@ -52,8 +52,8 @@ func fill(t *testing.T, v reflect.Value, n *uint64) {
 		case netip.AddrPort:
 			v.Set(reflect.ValueOf(netip.MustParseAddrPort("[2001:db8::1]:5060")))
 		default:
-			for i := range v.NumField() {
-				fill(t, v.Field(i), n)
+			for _, field := range v.Fields() {
+				fill(t, field, n)
 			}
 		}
 	default:

@@ -185,7 +185,7 @@ func TestCommitsKeepTheirPace(t *testing.T) {
 				t.Errorf("write %d was safe after %v, not %v", i, at, want)
 			}
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		start = time.Now()
 		must(t, saved(t, func(done func(error)) error { return s.SaveCall("c", []byte("state"), record(9), done) }))
 		if time.Since(start) != 0 {

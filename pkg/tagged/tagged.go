@@ -15,7 +15,7 @@ import (
 )
 
 // Number tells the fields of a record apart. A number is never used again for something else.
-type Number = protowire.Number
+type Number int32
 
 // Append begins a record of that version.
 func Append(dst []byte, version byte) []byte { return append(dst, version) }
@@ -25,7 +25,7 @@ func String[T ~string | ~[]byte](dst []byte, number Number, v T) []byte {
 	if len(v) == 0 {
 		return dst
 	}
-	dst = protowire.AppendTag(dst, number, protowire.BytesType)
+	dst = protowire.AppendTag(dst, protowire.Number(number), protowire.BytesType)
 	dst = protowire.AppendVarint(dst, uint64(len(v)))
 	return append(dst, v...)
 }
@@ -33,7 +33,7 @@ func String[T ~string | ~[]byte](dst []byte, number Number, v T) []byte {
 // Strings appends each text of a list, empty ones too.
 func Strings(dst []byte, number Number, list []string) []byte {
 	for _, v := range list {
-		dst = protowire.AppendTag(dst, number, protowire.BytesType)
+		dst = protowire.AppendTag(dst, protowire.Number(number), protowire.BytesType)
 		dst = protowire.AppendString(dst, v)
 	}
 	return dst
@@ -44,7 +44,7 @@ func Uint[T ~uint8 | ~uint32 | ~uint64 | ~int | ~int64](dst []byte, number Numbe
 	if v == 0 {
 		return dst
 	}
-	dst = protowire.AppendTag(dst, number, protowire.VarintType)
+	dst = protowire.AppendTag(dst, protowire.Number(number), protowire.VarintType)
 	return protowire.AppendVarint(dst, uint64(v))
 }
 
@@ -81,12 +81,10 @@ func AddrPort(dst []byte, number Number, v netip.AddrPort) []byte {
 	return Close(dst, begin)
 }
 
-// lengthBytes is the room for the length of what Open begins: up to 2 MB, written longer than it need be.
-const lengthBytes = 3
-
-// Open begins a record inside the record, which Close ends; begin is for Close.
+// Open begins a record inside the record, up to 2 MB, which Close ends; begin is for Close. Its length is written in
+// three bytes always, longer than it need be.
 func Open(dst []byte, number Number) (out []byte, begin int) {
-	dst = protowire.AppendTag(dst, number, protowire.BytesType)
+	dst = protowire.AppendTag(dst, protowire.Number(number), protowire.BytesType)
 	dst = append(dst, 0, 0, 0)
 	return dst, len(dst)
 }
@@ -130,7 +128,7 @@ func ReadFields(data []byte, take func(Field) error) error {
 			return ErrDamaged
 		}
 		data = data[n:]
-		f := Field{Number: number}
+		f := Field{Number: Number(number)}
 		switch kind {
 		case protowire.BytesType:
 			f.text, n = protowire.ConsumeBytes(data)
