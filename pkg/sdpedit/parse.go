@@ -258,9 +258,11 @@ func (f *Format) readMap(value string) {
 	if err != nil || encoding == "" {
 		return
 	}
-	n, err := strconv.ParseUint(channels, 10, 8)
-	if err != nil || n == 0 {
-		n = 1
+	n := uint64(1)
+	if channels != "" { // an error would cost an allocation on each line
+		if c, err := strconv.ParseUint(channels, 10, 8); err == nil && c > 0 {
+			n = c
+		}
 	}
 	f.Encoding, f.Rate, f.Channels = encoding, int(hz), int(n) //nolint:gosec // 31 and 8 bits
 }
@@ -290,8 +292,12 @@ func address(connection string) (netip.Addr, error) {
 // one is as good as none.
 func (m *Media) rtcp(value string) netip.AddrPort {
 	port, rest, _ := strings.Cut(value, " ")
-	n, err := strconv.ParseUint(port, 10, 16)
+	var n uint64
+	var err error
 	a := m.Addr
+	if port != "" {
+		n, err = strconv.ParseUint(port, 10, 16)
+	}
 	if err == nil && rest != "" {
 		a, err = address(rest)
 	}
