@@ -4,6 +4,7 @@ package safefile
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 )
@@ -11,12 +12,20 @@ import (
 // Write replaces the file at path. It is for its owner alone (0600) and on the disk when Write returns.
 // Two writers of one path do not disturb each other: one of them wins whole.
 func Write(path string, content []byte) error {
+	return WriteFrom(path, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+}
+
+// WriteFrom is Write for content that is not all in memory: write puts it out.
+func WriteFrom(path string, write func(io.Writer) error) error {
 	folder := filepath.Dir(path)
 	f, err := os.CreateTemp(folder, "."+filepath.Base(path)+".*") // made with 0600
 	if err != nil {
 		return err
 	}
-	err = fill(f, content)
+	err = fill(f, write)
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
@@ -27,8 +36,8 @@ func Write(path string, content []byte) error {
 }
 
 // fill writes, syncs and closes.
-func fill(f *os.File, content []byte) error {
-	_, err := f.Write(content)
+func fill(f *os.File, write func(io.Writer) error) error {
+	err := write(f)
 	if err == nil {
 		err = f.Sync()
 	}
