@@ -33,6 +33,7 @@ func (l *Leg) answered(res *siptx.Response) {
 	c.stop(timerNextGroup)
 	c.stop(timerRepeat)
 	l.inviteSent = nil
+	l.searchEnds()
 	for other := range c.ringing {
 		other.cancel(completedElsewhere)
 	}
@@ -89,7 +90,7 @@ func (c *Call) voiceAnswered(res *siptx.Response) bool {
 	case c.misfit(answer):
 		c.realigning = answer
 	}
-	c.offer, c.passOn, c.display = nil, nil, "" // not needed any more: a call that is up stays small
+	c.offer, c.passOn, c.display, c.lastFields = nil, nil, "", nil // not needed any more: a call that is up stays small
 	return true
 }
 
@@ -128,6 +129,7 @@ func (l *Leg) accept() {
 	l.awaitACK, l.heard = true, false
 	l.invite.OnNoAck(l.noAck)
 	l.invite.Send(200, l.inviteWire)
+	l.answerCopies(200, "OK", nil, l.media.local)
 }
 
 // noAck ends a call whose 2xx was never acknowledged (RFC 3261 §13.3.1.4).
@@ -149,6 +151,7 @@ func (l *Leg) sendAck() {
 	l.acked = true
 	if l.node != "" {
 		l.moveHub()
+		l.hubs().ack = lastAck{node: l.node, at: l.call.env.Now()}
 	}
 	msg := l.appendRequest(make([]byte, 0, 800), "ACK", l.outSeq, l.call.env.NewBranch(), maxForwards)
 	msg = sipheader.Body(msg, "application/sdp", l.ackBody)
@@ -178,7 +181,11 @@ func (l *Leg) dismiss(res *siptx.Response) {
 
 // onAck takes the ACK to our 2xx.
 func (l *Leg) onAck(req *siptx.Request) {
-	if !l.awaitACK || req.Head.CSeq != l.inviteSeq {
+	if req.Head.CSeq != l.inviteSeq {
+		return
+	}
+	if !l.awaitACK {
+		l.ackCopies()
 		return
 	}
 	l.confirmAck()
@@ -210,6 +217,7 @@ func (l *Leg) onAck(req *siptx.Request) {
 func (l *Leg) confirmAck() {
 	l.awaitACK, l.met = false, true
 	l.inviteWire = nil
+	l.ackCopies()
 	if l.invite != nil {
 		l.invite.Acked()
 		l.invite, l.asking = nil, nil

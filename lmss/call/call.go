@@ -87,6 +87,7 @@ type Call struct {
 	maxForward int
 	lastStatus int    // of the last provisional to the caller
 	lastWire   []byte // its bytes, repeated each minute
+	lastFields []field
 	failure    failure
 	from, to   string // identities of the B legs at this site
 	display    string // the caller's name, while the call is being set up

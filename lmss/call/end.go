@@ -196,8 +196,16 @@ func (l *Leg) cancel(reason string) {
 	if reason != "" {
 		extra = sipheader.Line(nil, "Reason", reason)
 	}
-	l.out.Cancel(extra)
 	l.closeMedia()
+	if l.up == nil {
+		l.out.Cancel(extra)
+		return
+	}
+	l.up.stopWaiting()
+	l.cancelAttempts(extra)
+	if !l.live() {
+		l.cancelElsewhere()
+	}
 }
 
 // sendBye ends the dialog from our side.
@@ -233,6 +241,8 @@ func (l *Leg) gone() {
 	if l.awaitACK {
 		l.confirmAck()
 	}
+	l.searchEnds()
+	l.ackCopies()
 	l.call.env.Forget(l)
 	l.call.checkOver()
 }

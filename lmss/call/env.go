@@ -8,6 +8,7 @@ import (
 	"github.com/mss-federation/mss/lmss/cdr"
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/media"
+	"github.com/mss-federation/mss/pkg/nodelink"
 	"github.com/mss-federation/mss/pkg/siptransport"
 	"github.com/mss-federation/mss/pkg/siptx"
 )
@@ -24,6 +25,7 @@ const (
 	timerPersist
 	timerRepeat
 	timerReport
+	timerDeserted
 	timerKinds
 )
 
@@ -62,6 +64,8 @@ type Env interface {
 
 	// Ways are the hubs that lead to other sites now: see [Uplink].
 	Ways(prefer federation.NodeID) iter.Seq2[federation.NodeID, siptransport.Flow]
+	// Hub says whether a hub answers.
+	Hub(hub federation.NodeID) nodelink.State
 	// Find gives the flow on which a phone can be reached now.
 	Find(phone Phone) (siptransport.Flow, bool)
 	// Track makes a leg known by its Call-ID and keeps its connection open; Moved follows it to another

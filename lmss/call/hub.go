@@ -3,11 +3,11 @@ package call
 import (
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/mss-federation/mss/pkg/federation"
-	"github.com/mss-federation/mss/pkg/sipheader"
+	"github.com/mss-federation/mss/pkg/nodelink"
 	"github.com/mss-federation/mss/pkg/siptransport"
-	"github.com/mss-federation/mss/pkg/siptx"
 )
 
 // Uplink leads to other sites through hubs; *uplink.Uplink is one. A leg towards another site belongs to no
@@ -19,10 +19,38 @@ type Uplink interface {
 	Ways(prefer federation.NodeID) iter.Seq2[federation.NodeID, siptransport.Flow]
 	// Node says which hub a flow leads to.
 	Node(flow siptransport.Flow) (federation.NodeID, bool)
+	// State says whether a hub answers.
+	State(hub federation.NodeID) nodelink.State
 }
 
-// maxHubs is how many hubs an attempt to call another site goes through.
-const maxHubs = 2
+// uplinked is what only a leg that hubs carry has.
+type uplinked struct {
+	attempts []*attempt // B: the copies of its first INVITE
+	askedAt  time.Time  // when the first left
+	timer    Timer      // bounds the wait for a hub's first word, or for a hub
+	uri      string     // Request-URI of the INVITE: the dialog's target changes with its answers
+	forks    []dialog   // early dialogs other than the leg's own
+	copies   []arrived  // A: further copies of the peer's INVITE
+	pending  []*viaHub  // requests inside the dialog that have no answer
+	ack      lastAck
+	info     *passing // the last INFO, for its copies
+}
+
+// hubs is the leg's uplinked.
+func (l *Leg) hubs() *uplinked {
+	if l.up == nil {
+		l.up = &uplinked{}
+	}
+	return l.up
+}
+
+// stopWaiting stops the timer.
+func (u *uplinked) stopWaiting() {
+	if u.timer != nil {
+		u.timer.Stop()
+		u.timer = nil
+	}
+}
 
 // byNode names the node that answered of its own; between our own nodes only.
 const byNode = "x-mss-by"
@@ -52,35 +80,6 @@ func (l *Leg) sameHub() bool {
 	return ok
 }
 
-// anotherHub sends the INVITE of a leg again through the next hub: same Call-ID, tag and CSeq, another branch.
-// It does so only while the other site cannot have heard of it: what rang there is final.
-func (l *Leg) anotherHub() bool {
-	if l.node == "" || l.state != legCalling || l.call.phase != Setup {
-		return false
-	}
-	l.tried = append(l.tried, l.node)
-	if len(l.tried) >= maxHubs || !l.moveHub(l.tried...) {
-		return false
-	}
-	l.sendInvite()
-	l.call.note()
-	return true
-}
-
-// refusedByHub takes the final failure of an uplink leg's INVITE. A 503 is the hub's own, and so is a 480 that
-// says who gave up: both leave the other hub to be tried.
-func (l *Leg) refusedByHub(res *siptx.Response) {
-	status := res.Head.Status
-	own := status == 503 || status == 480 && sipheader.First(res.Raw, res.Head, byNode) != ""
-	switch {
-	case own && l.anotherHub():
-	case own:
-		l.unreached("no way to the other site")
-	default:
-		l.refused(status, siptx.Reason(status))
-	}
-}
-
 // unreached ends an uplink leg that found nobody, and says why.
 func (l *Leg) unreached(why string) {
 	l.call.failure.explain(why, l.state == legEarly)
@@ -103,65 +102,6 @@ func reasonOf(why string) []field {
 	return []field{{"Reason", `SIP;cause=480;text="` + why + `"`}}
 }
 
-// viaHub is a request inside a dialog on its way through a hub. What the hub says of its own, and the end of its
-// connection, do not end it: it goes through the next one, with the same CSeq, which the far end answers once
-// (sip-rules §3).
-type viaHub struct {
-	leg    *Leg
-	method string
-	seq    uint32
-	write  func(seq uint32, branch siptx.Branch) []byte
-	user   siptx.ClientUser
-	tried  []federation.NodeID
-	waited bool
-}
-
-// send sends it over the leg's connection of the moment.
-func (v *viaHub) send() {
-	env := v.leg.call.env
-	branch := env.NewBranch()
-	tx := env.SendRequest(v.leg.flow, v.method, branch, v.write(v.seq, branch), v)
-	if keeper, ok := v.user.(interface{ sent(*siptx.ClientTx) }); ok {
-		keeper.sent(tx)
-	}
-}
-
-// OnResponse believes a failure that the hub itself gives only when no other hub is left.
-func (v *viaHub) OnResponse(tx *siptx.ClientTx, res *siptx.Response) {
-	own := res.Head.Status >= 300 && sipheader.First(res.Raw, res.Head, byNode) != ""
-	if own && v.again() {
-		return
-	}
-	v.user.OnResponse(tx, res)
-}
-
-// OnTimeout is the far end's silence.
-func (v *viaHub) OnTimeout(tx *siptx.ClientTx) { v.user.OnTimeout(tx) }
-
-// OnSendError takes another hub, or waits once for any to come back.
-func (v *viaHub) OnSendError(tx *siptx.ClientTx, err error) {
-	l := v.leg
-	if v.again() {
-		return
-	}
-	if v.waited {
-		v.user.OnSendError(tx, err)
-		return
-	}
-	v.waited, v.tried, l.stale = true, nil, true
-	l.waiting = append(l.waiting, v.send)
-	l.waitForPeer()
-}
-
-func (v *viaHub) again() bool {
-	v.tried = append(v.tried, v.leg.node)
-	if !v.leg.moveHub(v.tried...) {
-		return false
-	}
-	v.send()
-	return true
-}
-
 // Ways are the hubs of the uplink.
 func (r *Runner) Ways(prefer federation.NodeID) iter.Seq2[federation.NodeID, siptransport.Flow] {
 	if r.deps.Uplink == nil {
@@ -177,4 +117,12 @@ func (r *Runner) hubOf(flow siptransport.Flow) federation.NodeID {
 	}
 	node, _ := r.deps.Uplink.Node(flow)
 	return node
+}
+
+// Hub says whether a hub answers.
+func (r *Runner) Hub(hub federation.NodeID) nodelink.State {
+	if r.deps.Uplink == nil {
+		return nodelink.Down
+	}
+	return r.deps.Uplink.State(hub)
 }

@@ -42,7 +42,9 @@ func (l *Leg) inDialog(tx *siptx.ServerTx, req *siptx.Request) {
 	case "INVITE":
 		l.onReinvite(tx, req)
 	case "INFO":
-		l.passInfo(tx, req)
+		if later || !l.infoAgain(tx, req.Head.CSeq) {
+			l.passInfo(tx, req)
+		}
 	case "OPTIONS":
 		l.respond(tx, 200, "OK", capabilities, nil)
 	default:
@@ -68,7 +70,7 @@ func (l *Leg) acceptAgain(tx *siptx.ServerTx, req *siptx.Request) bool {
 		return false
 	}
 	if l.invite != nil && !l.awaitACK {
-		l.respond(tx, 491, "Request Pending", nil, nil) // the first copy is still on its way
+		l.pendingAgain(tx)
 		return true
 	}
 	if l.awaitACK {
@@ -80,6 +82,18 @@ func (l *Leg) acceptAgain(tx *siptx.ServerTx, req *siptx.Request) bool {
 	l.inviteWire = l.response(tx, 200, "OK", nil, l.media.local)
 	l.accept()
 	return true
+}
+
+// pendingAgain takes a copy of an INVITE that is on its way to the other leg: over another hub it is the same
+// one, and gets the same answer (sip-rules §3).
+func (l *Leg) pendingAgain(tx *siptx.ServerTx) {
+	if l.node == "" || len(l.hubs().copies) >= maxCopies {
+		l.respond(tx, 491, "Request Pending", nil, nil)
+		return
+	}
+	tx.Trying()
+	tx.SetUser(l)
+	l.up.copies = append(l.up.copies, arrived{tx: tx, node: l.node})
 }
 
 // capabilities answer an OPTIONS inside a dialog (RFC 3261 §11.2).
@@ -119,17 +133,49 @@ func (l *Leg) passInfo(tx *siptx.ServerTx, req *siptx.Request) {
 		l.respond(tx, 483, "Too Many Hops", nil, nil)
 		return
 	}
+	p := &passing{from: l, tx: tx, seq: req.Head.CSeq}
+	if l.node != "" {
+		l.hubs().info = p
+	}
 	far.request("INFO", func(seq uint32, branch siptx.Branch) []byte {
 		msg := far.appendRequest(make([]byte, 0, 800+len(body)), "INFO", seq, branch, hops)
 		msg = appendFields(msg, fields)
 		return sipheader.Body(msg, kind, body)
-	}, &passing{from: l, tx: tx})
+	}, p)
+}
+
+// infoAgain answers a copy of the last INFO, which came through another hub, as that one was or will be: what it
+// says reaches the other phone once (sip-rules §3).
+func (l *Leg) infoAgain(tx *siptx.ServerTx, seq uint32) bool {
+	if l.up == nil || l.up.info == nil || l.up.info.seq != seq {
+		return false
+	}
+	p := l.up.info
+	switch {
+	case p.status != 0:
+		l.respond(tx, p.status, siptx.Reason(p.status), nil, nil)
+	case len(p.copies) < maxCopies:
+		p.copies = append(p.copies, tx)
+	}
+	return true
 }
 
 // passing carries the answer to a passed-on request back to who asked.
 type passing struct {
-	from *Leg
-	tx   *siptx.ServerTx
+	from   *Leg
+	tx     *siptx.ServerTx
+	copies []*siptx.ServerTx // of the request, through other hubs
+	seq    uint32
+	status int // of the answer, zero until then
+}
+
+// answer answers the request and its copies.
+func (p *passing) answer(status int, reason string, fields []field) {
+	p.from.respond(p.tx, status, reason, fields, nil)
+	for _, tx := range p.copies {
+		p.from.respond(tx, status, reason, fields, nil)
+	}
+	p.tx, p.copies, p.status = nil, nil, status
 }
 
 func (p *passing) OnResponse(_ *siptx.ClientTx, res *siptx.Response) {
@@ -138,12 +184,12 @@ func (p *passing) OnResponse(_ *siptx.ClientTx, res *siptx.Response) {
 	case status < 200:
 		return
 	case status < 300:
-		p.from.respond(p.tx, status, siptx.Reason(status), passed(res.Raw, res.Head, passResponse), nil)
+		p.answer(status, siptx.Reason(status), passed(res.Raw, res.Head, passResponse))
 		return
 	}
 	fields := passed(res.Raw, res.Head, passResponse)
 	shown, reason := beyond(status, siptx.Reason(status))
-	p.from.respond(p.tx, shown, reason, fields, nil)
+	p.answer(shown, reason, fields)
 	if status == 408 || status == 481 {
 		// RFC 5057: the far phone knows nothing of the call any more.
 		p.from.call.hangUp(federation.Termination{Class: federation.Lost, Reason: sipReason(status, "to INFO"), By: federation.BySystem})
@@ -154,7 +200,7 @@ func (p *passing) OnResponse(_ *siptx.ClientTx, res *siptx.Response) {
 func (p *passing) OnTimeout(*siptx.ClientTx) {}
 
 func (p *passing) OnSendError(*siptx.ClientTx, error) {
-	p.from.respond(p.tx, 480, "Temporarily Unavailable", nil, nil)
+	p.answer(480, "Temporarily Unavailable", nil)
 }
 
 // request sends a request in the leg's dialog with the next CSeq, or keeps it until the phone, whose

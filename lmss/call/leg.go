@@ -42,8 +42,8 @@ type Leg struct {
 	user     federation.User
 	instance string
 	nat      bool
-	node     federation.NodeID   // the hub that carries the leg, empty for a phone's
-	tried    []federation.NodeID // hubs that could not carry its INVITE
+	node     federation.NodeID // the hub that carries the leg, empty for a phone's
+	up       *uplinked         // nil for a phone's, and for a leg of which nothing is pending
 
 	dialog
 	media side

@@ -105,14 +105,22 @@ func (l *Leg) appendSession(dst []byte) []byte {
 func (l *Leg) respond(tx *siptx.ServerTx, status int, reason string, fields []field, sdp []byte) []byte {
 	msg := l.response(tx, status, reason, fields, sdp)
 	tx.Send(status, msg)
+	if tx == l.invite {
+		l.answerCopies(status, reason, fields, sdp)
+	}
 	return msg
 }
 
 // response writes an answer, with what one that forms or refreshes a dialog needs; fields and sdp may be empty.
 func (l *Leg) response(tx *siptx.ServerTx, status int, reason string, fields []field, sdp []byte) []byte {
+	return l.responseTo(tx, l.recorded, status, reason, fields, sdp)
+}
+
+// responseTo is response with the Record-Route of that request: each copy of an INVITE has its own.
+func (l *Leg) responseTo(tx *siptx.ServerTx, recorded []string, status int, reason string, fields []field, sdp []byte) []byte {
 	msg := tx.AppendResponse(make([]byte, 0, 1024), status, reason, l.localTag)
 	if tx.Method() == "INVITE" && status > 100 && status < 300 {
-		for _, rr := range l.recorded {
+		for _, rr := range recorded {
 			msg = sipheader.Line(msg, "Record-Route", rr)
 		}
 		msg = l.appendContact(msg)

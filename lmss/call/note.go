@@ -33,9 +33,25 @@ func (c *Call) note() {
 	n := Note{CDR: c.cdr, Caller: c.a.phone()}
 	n.Refusal = c.a.response(c.a.invite, 480, "Temporarily Unavailable", []field{{"Reason", `SIP;cause=480;text="restarted"`}}, nil)
 	for l := range c.ringing {
+		if l.up != nil {
+			n.Ringing = l.appendAttempts(n.Ringing)
+			continue
+		}
 		n.Ringing = append(n.Ringing, Ringing{Phone: l.phone(), Invite: l.inviteSent})
 	}
 	c.env.Note(c.id, &n)
+}
+
+// appendAttempts lists the copies of an uplink leg's INVITE that have no final answer.
+func (l *Leg) appendAttempts(dst []Ringing) []Ringing {
+	for _, a := range l.up.attempts {
+		if !a.over {
+			phone := l.phone()
+			phone.Node, phone.Flow = a.node, a.flow
+			dst = append(dst, Ringing{Phone: phone, Invite: a.sent})
+		}
+	}
+	return dst
 }
 
 // noteEnd keeps who hung up and when, before anything leaves: the CDR of a crash in that moment is right.

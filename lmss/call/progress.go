@@ -19,8 +19,6 @@ func (f *firstInvite) OnResponse(_ *siptx.ClientTx, res *siptx.Response) {
 		l.progress(res)
 	case status < 300:
 		l.answered(res)
-	case l.node != "":
-		l.refusedByHub(res)
 	default:
 		l.refused(status, siptx.Reason(status))
 	}
@@ -33,22 +31,12 @@ func (f *firstInvite) OnTimeout(*siptx.ClientTx) {
 		l.refused(480, "Temporarily Unavailable")
 		return
 	}
-	if l.node != "" {
-		l.unreached("the hub does not answer")
-		return
-	}
 	l.refused(408, "Request Timeout")
 }
 
-// OnSendError: the phone's connection is gone or was refused, or the hub's is.
+// OnSendError: the phone's connection is gone or was refused.
 func (f *firstInvite) OnSendError(_ *siptx.ClientTx, _ error) {
-	l := (*Leg)(f)
-	switch {
-	case l.node == "":
-		l.refused(480, "Temporarily Unavailable")
-	case !l.anotherHub():
-		l.unreached("the connection to the hub is lost")
-	}
+	(*Leg)(f).refused(480, "Temporarily Unavailable")
 }
 
 // progress passes a 101–199 of a callee on.
@@ -61,6 +49,9 @@ func (l *Leg) progress(res *siptx.Response) {
 		l.state = legEarly
 	}
 	if res.Head.ToTag.Present() {
+		if l.node != "" {
+			l.rememberFork(res)
+		}
 		l.adoptResponse(res)
 	}
 	if c.cdr.RingAt.IsZero() {
@@ -98,7 +89,7 @@ func (c *Call) earlyVoice(l *Leg, res *siptx.Response, alone bool) {
 // progressToCaller sends an 18x with the answer that was already shown, if any, and repeats it each
 // minute while the call rings.
 func (c *Call) progressToCaller(status int, reason string, fields []field) {
-	c.lastStatus = status
+	c.lastStatus, c.lastFields = status, fields
 	c.lastWire = bytes.Clone(c.a.respond(c.a.invite, status, reason, fields, c.a.media.local))
 	c.stop(timerRepeat)
 	c.timers[timerRepeat] = c.env.After(c.cfg.RepeatProgress, c.repeatProgress)
@@ -109,6 +100,7 @@ func (c *Call) repeatProgress() {
 		return
 	}
 	c.a.invite.Send(c.lastStatus, c.lastWire)
+	c.a.answerCopies(c.lastStatus, siptx.Reason(c.lastStatus), c.lastFields, c.a.media.local)
 	c.timers[timerRepeat] = c.env.After(c.cfg.RepeatProgress, c.repeatProgress)
 }
 
@@ -143,6 +135,9 @@ func (l *Leg) refused(status int, reason string) {
 	rang := l.state == legEarly
 	wasCancelled := l.state == legCancelled
 	l.outOver = true
+	if l.up != nil && !wasCancelled {
+		l.cancelAttempts(nil) // those that are open get the same answer
+	}
 	l.gone()
 	l.closeMedia()
 	if c.phase == Setup && !wasCancelled {

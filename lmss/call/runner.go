@@ -73,6 +73,7 @@ type Runner struct {
 	refusing map[string]bool   // callers of an earlier process whose ACK to our refusal has not come, by Call-ID
 	noted    map[string][]byte // INVITEs of an earlier process, by Call-ID, until their failures were ACKed
 	scratch  []byte            // of the record or note that is being written
+	endings  map[string]ending // of calls from other sites, by Call-ID and tag, for 32 s
 	ghosts   map[string]bool   // dialogs of stray 2xx that were ended, by Call-ID and tag, for 64*T1
 }
 
@@ -81,7 +82,7 @@ func NewRunner(deps *Deps, worker *siptx.Worker) *Runner {
 	return &Runner{
 		deps: deps, worker: worker,
 		legs: map[string]*Leg{}, calls: map[string]*Call{}, voices: map[uint64]*Leg{}, noted: map[string][]byte{}, refusing: map[string]bool{},
-		ghosts: map[string]bool{},
+		ghosts: map[string]bool{}, endings: map[string]ending{},
 	}
 }
 
@@ -156,7 +157,7 @@ func (r *Runner) Ack(req *siptx.Request) {
 // Cancel takes the CANCEL of an INVITE that is still open.
 func (r *Runner) Cancel(tx *siptx.ServerTx, req *siptx.Request) {
 	l, ok := tx.User().(*Leg)
-	if !ok || l.invite != tx {
+	if !ok || !l.isInvite(tx) {
 		return
 	}
 	if l.state == legEarly {
@@ -174,6 +175,12 @@ func (r *Runner) Stray(res *siptx.Response) {
 		return
 	}
 	l := r.find(res.Head.CallID.Of(res.Raw), res.Head.FromTag.Of(res.Raw), res.Head.ToTag.Of(res.Raw))
+	if l != nil && l.node != "" && l.inviteOpen() && l.outSeq == res.Head.CSeq {
+		// The hub's answer to a copy whose connection ended came over its next connection.
+		l.heardThrough(r.hubOf(res.Flow), res.Flow)
+		l.answered(res)
+		return
+	}
 	if l != nil && l.state == legConfirmed && l.remoteTag == string(res.Head.ToTag.Of(res.Raw)) {
 		again := *l
 		again.outSeq = res.Head.CSeq
@@ -446,6 +453,7 @@ func (r *Runner) release(l *Leg) {
 // Forget ends that.
 func (r *Runner) Forget(l *Leg) {
 	r.release(l)
+	r.rememberEnd(l)
 	head := r.legs[l.callID]
 	if head == l {
 		if l.next == nil {

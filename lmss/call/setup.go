@@ -156,6 +156,10 @@ func (l *Leg) sendInvite() {
 	c := l.call
 	l.state = legCalling
 	l.outSeq = l.localSeq
+	if l.node != "" {
+		l.attempt()
+		return
+	}
 	l.branch = c.env.NewBranch()
 	msg := l.appendRequest(make([]byte, 0, 1400), "INVITE", l.outSeq, l.branch, c.maxForward)
 	msg = appendFields(msg, c.passOn)

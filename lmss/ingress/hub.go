@@ -37,8 +37,7 @@ func (h *Handler) fromHub(tx *siptx.ServerTx, req *siptx.Request) bool {
 // inviteFromHub starts a call from another site. Who calls is what its L-MSS wrote into From, after it had asked
 // for proof.
 func (h *Handler) inviteFromHub(tx *siptx.ServerTx, req *siptx.Request, node federation.NodeID) {
-	if h.calls.Merged(req) {
-		h.answer(tx, 482, "Loop Detected")
+	if h.calls.Copy(tx, req, node) {
 		return
 	}
 	h.place(tx, req, dialplan.FromUplink, call.Caller{

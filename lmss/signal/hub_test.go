@@ -37,6 +37,7 @@ type hub struct {
 	listener net.Listener
 	conn     net.Conn // the newest
 	opened   int
+	frozen   chan struct{} // closed when it reads again; nil while it does
 }
 
 // withHubs makes hubs a and b, and gives what makes the uplink of a site that knows both.
@@ -94,6 +95,9 @@ func newHub(t *testing.T, sc *scene, domain *identitytest.Domain, id string, las
 	return h
 }
 
+// revive opens again, a little later: the site dials when it likes, and is not to hit the same moment.
+func (h *hub) revive() { h.running.Go(func() { <-time.After(100 * time.Millisecond); h.open() }) }
+
 // open takes connections.
 func (h *hub) open() {
 	ln, err := h.phone.scene.net.Host(h.addr.Addr()).ListenTCP(context.Background(), h.addr)
@@ -113,9 +117,9 @@ func (h *hub) open() {
 			h.conn = tls.Server(conn, h.config)
 			current := h.conn
 			h.opened++
-			first := h.opened == 1
+			silent := h.opened == 1 || h.frozen != nil
 			h.mu.Unlock()
-			if !first {
+			if !silent {
 				h.phone.note("a new connection")
 			}
 			h.running.Go(func() { h.serve(current) })
@@ -139,8 +143,34 @@ func (h *hub) drop() {
 	}
 }
 
+// freeze leaves the connection open and reads nothing more from it, until thaw.
+func (h *hub) freeze() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.frozen = make(chan struct{})
+}
+
+func (h *hub) thaw() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.frozen != nil {
+		close(h.frozen)
+		h.frozen = nil
+	}
+}
+
+func (h *hub) waitThawed() {
+	h.mu.Lock()
+	frozen := h.frozen
+	h.mu.Unlock()
+	if frozen != nil {
+		<-frozen
+	}
+}
+
 // die closes all and takes no more.
 func (h *hub) die() {
+	h.thaw()
 	h.mu.Lock()
 	_ = h.listener.Close()
 	h.mu.Unlock()
@@ -163,6 +193,7 @@ func (h *hub) serve(conn net.Conn) {
 		if err != nil {
 			return
 		}
+		h.waitThawed()
 		if line == "\r\n" { // the second half of a ping is ignored by pongs being idempotent
 			if next, err := r.Peek(2); err == nil && string(next) == "\r\n" {
 				_, _ = r.Discard(2)
@@ -229,8 +260,12 @@ func (h *hub) command(verb string) bool {
 		h.drop()
 	case "die":
 		h.die()
+	case "freeze":
+		h.freeze()
+	case "thaw":
+		h.thaw()
 	case "revive":
-		h.open()
+		h.revive()
 	default:
 		return false
 	}

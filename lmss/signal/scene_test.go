@@ -198,7 +198,7 @@ func (p *phone) request(m *sip.Request) {
 	p.invite = m
 	if _, inDialog := m.To().Params.Get("tag"); !inDialog {
 		p.callID, p.caller = m.CallID().Value(), false
-		p.ours = m.To().Value() + ";tag=" + p.name + "tag"
+		p.ours = m.To().Value() + ";tag=" + p.tag()
 		p.theirs = m.From().Value()
 		p.seq = 100
 	}
@@ -218,6 +218,14 @@ func (p *phone) response(m *sip.Response) {
 	if c := m.Contact(); c != nil {
 		p.target = c.Address.String()
 	}
+}
+
+// tag is what the phone puts into its To. What answers behind the hubs is one site, whichever hub its answer takes.
+func (p *phone) tag() string {
+	if p.hub != nil {
+		return "Htag"
+	}
+	return p.name + "tag"
 }
 
 // describe is what a reader of the transcript wants to know of a message.
@@ -316,7 +324,7 @@ func (p *phone) reply(req *sip.Request, status int, extra, body string) {
 	}
 	to := req.To().Value()
 	if _, tagged := req.To().Params.Get("tag"); !tagged && status > 100 {
-		to += ";tag=" + p.name + "tag"
+		to += ";tag=" + p.tag()
 	}
 	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %s\r\nContact: <sip:%s@%s>\r\n%s",
 		req.From().Value(), to, req.CallID().Value(), req.CSeq().Value(), p.number, p.addr, extra)

@@ -22,7 +22,8 @@ import (
 //	restart   (the site's process is killed and begins again from its store)
 //	Ha request REGISTER 4002   (as that user)
 //	Hb continue Ha   (the other's dialog)
-//	Ha drop   Ha die   Ha revive   (a hub's connection, see hub)
+//	Hb share Ha   (the INVITE of the other, through this hub)
+//	Ha drop   Ha die   Ha revive   Ha freeze   Ha thaw   (a hub's connection, see hub)
 //	B respond 180 [sdp|early|hold] [by=hub/a] [to=BYE]  A bye   A info TEXT   A options   A repeat   A deaf   A hears   wait 500ms
 func (s *scene) run(line string) {
 	words := strings.Fields(line)
@@ -96,6 +97,16 @@ func (p *phone) command(verb string, args []string, line string) {
 		p.branch++
 		p.sent = regexp.MustCompile(`branch=[^;]*`).ReplaceAllString(p.sent, fmt.Sprintf("branch=z9hG4bK%s%d", p.name, p.branch))
 		p.send(p.sent)
+	case "share": // another hub's copy of the INVITE that came through the first one
+		other := p.scene.phones[args[0]]
+		p.callID, p.ours, p.theirs, p.caller = other.callID, other.ours, other.theirs, true
+		p.target, p.sdp, p.seq, p.asked = other.target, other.sdp, other.seq, other.asked
+		p.branch++
+		p.sent = regexp.MustCompile(`branch=[^;]*`).ReplaceAllString(other.sent, fmt.Sprintf("branch=z9hG4bK%s%d", p.name, p.branch))
+		p.sent = strings.ReplaceAll(p.sent, other.addr.String()+";transport=tls;lr;mss=ha", p.addr.String()+";transport=tls;lr;mss=hb")
+		p.send(p.sent)
+	case "same": // a request with the CSeq of the last one
+		p.send(p.write(args[0], p.target, p.seq, "", "application/dtmf-relay", "5"))
 	case "deaf":
 		p.deaf = true
 	case "hears":

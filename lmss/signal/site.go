@@ -17,6 +17,7 @@ import (
 	"github.com/mss-federation/mss/pkg/digest"
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/network"
+	"github.com/mss-federation/mss/pkg/nodelink"
 	"github.com/mss-federation/mss/pkg/siptransport"
 	"github.com/mss-federation/mss/pkg/siptx"
 	"github.com/mss-federation/mss/pkg/tracering"
@@ -115,6 +116,7 @@ func assemble(p parts) (*site, error) {
 	s.wire = s.endpoint
 	if p.uplink != nil {
 		p.uplink.Links().Attach(s.endpoint)
+		p.uplink.Watch(s.hubChanged)
 		s.wire = p.uplink.Links() // an answer takes another way to its hub when its own is gone
 	}
 	return s, nil
@@ -197,6 +199,13 @@ func (s *site) hubFlow(hub federation.NodeID) (siptransport.Flow, bool) {
 	}
 	link, ok := s.uplink.Links().Best(hub)
 	return link.Flow, ok
+}
+
+// hubChanged tells the calls what became of a hub.
+func (s *site) hubChanged(hub federation.NodeID, state nodelink.State) {
+	for _, r := range s.runners {
+		r.HubChanged(hub, state)
+	}
 }
 
 // ended counts and logs a call's one termination.

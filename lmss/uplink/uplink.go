@@ -74,6 +74,7 @@ type Uplink struct {
 	order   atomic.Pointer[[]federation.NodeID]   // of preference
 	issuers atomic.Pointer[[]identity.HubAddress] // where certificates are renewed, in that order
 	inbox   chan struct{}                         // holds a token while news waits
+	watch   func(federation.NodeID, nodelink.State)
 	alarms  alarms
 
 	mu struct {
@@ -144,6 +145,16 @@ func (u *Uplink) Ways(prefer federation.NodeID) iter.Seq2[federation.NodeID, sip
 	return rank(*u.order.Load(), prefer, u.links.Best)
 }
 
+// State says whether a hub's trunk answers. It takes no lock.
+func (u *Uplink) State(hub federation.NodeID) nodelink.State {
+	link, _ := u.links.Best(hub)
+	return link.State
+}
+
+// Watch names who is told, in order, when the trunk to a hub falls silent, is lost, or is back. It must not block.
+// It is called before Run.
+func (u *Uplink) Watch(changed func(hub federation.NodeID, state nodelink.State)) { u.watch = changed }
+
 // setOrder puts the hubs that are attached, and the static ones behind those that are not among them.
 func (u *Uplink) setOrder(attached []exchange.Hub) {
 	ids := make([]federation.HubID, 0, len(attached)+len(u.options.Static))
@@ -191,6 +202,9 @@ func (u *Uplink) Run(ctx context.Context) error {
 // linkChanged lets a session try again at once when the hub's trunk is there.
 func (u *Uplink) linkChanged(node federation.NodeID, state nodelink.State) {
 	u.log.Info("trunk to hub changed", "hub", string(node), "state", state.String())
+	if u.watch != nil {
+		u.watch(node, state)
+	}
 	if state != nodelink.Alive {
 		return
 	}
