@@ -38,6 +38,12 @@ func (f *fate) setSession(up bool, now time.Time) {
 	}
 }
 
+// restore makes a neighbour that was never seen one whose routes were kept over a restart: its session ended when they
+// were heard last, everybody may know, and its trunk has the grace to come.
+func (f *fate) restore(heard, now time.Time) {
+	*f = fate{sessionAt: heard, trunkAt: now, holds: true, stale: true, published: true}
+}
+
 func (f *fate) setTrunk(up bool, now time.Time) {
 	if f.trunk != up || f.trunkAt.IsZero() {
 		f.trunk, f.trunkAt = up, now

@@ -26,6 +26,9 @@ func trunk(up bool) func(*fate, time.Time) {
 	return func(f *fate, now time.Time) { f.setTrunk(up, now) }
 }
 
+// restored has routes that were heard an hour ago.
+func restored(f *fate, now time.Time) { f.restore(now.Add(-time.Hour), now) }
+
 func nothing(*fate, time.Time) {}
 
 func TestFates(t *testing.T) {
@@ -56,6 +59,16 @@ func TestFates(t *testing.T) {
 			step{after: time.Hour, do: trunk(false), next: trunkGrace},
 			step{after: trunkGrace, do: nothing, due: []routetable.Op{routetable.HopDown}},
 			step{after: time.Hour, do: trunk(true), due: []routetable.Op{routetable.HopUp}}),
+		"restored, its trunk comes": {
+			{do: restored, next: grace},
+			{after: time.Second, do: trunk(true), next: staleMax - time.Hour - time.Second},
+			{after: time.Second, do: session(true)},
+		},
+		"restored, and never back": {
+			{do: restored, next: grace},
+			{after: grace, do: nothing, due: []routetable.Op{routetable.HopDown}, next: staleMax - time.Hour - grace},
+			{after: staleMax - time.Hour - grace, do: nothing, due: []routetable.Op{routetable.Forget}},
+		},
 		"no trunk ever": {
 			{do: session(true), next: trunkGrace},
 			{after: trunkGrace, do: nothing, due: []routetable.Op{routetable.HopDown}},

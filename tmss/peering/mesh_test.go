@@ -18,6 +18,7 @@ import (
 type wires struct {
 	t     *testing.T
 	parts sync.WaitGroup
+	list  []exchange.Hub
 	mu    sync.Mutex
 	hubs  map[federation.HubID]*hub
 	cut   map[pair]bool
@@ -39,12 +40,11 @@ func (w wire) Close() { w.close() }
 func newWires(t *testing.T, names ...federation.HubID) *wires {
 	t.Helper()
 	w := &wires{t: t, hubs: map[federation.HubID]*hub{}, cut: map[pair]bool{}, live: map[pair]context.CancelFunc{}}
-	var list []exchange.Hub
 	for _, name := range names {
-		list = append(list, exchange.Hub{ID: name, GRPC: string(name)})
+		w.list = append(w.list, exchange.Hub{ID: name, GRPC: string(name)})
 	}
 	for _, name := range names {
-		h := newHubNamed(t, name, w.dialFrom(name))
+		h := newHubNamed(t, name, 1, w.dialFrom(name))
 		w.mu.Lock()
 		w.hubs[name] = h
 		w.mu.Unlock()
@@ -55,7 +55,7 @@ func newWires(t *testing.T, names ...federation.HubID) *wires {
 				h.p.TrunkChanged(federation.NodeID("hub/"+other), true)
 			}
 		}
-		h.p.SetHubs(list)
+		h.p.SetHubs(w.list)
 	}
 	return w
 }

@@ -31,6 +31,8 @@ type neighbour struct {
 		runner *exchange.Runner
 		alive  context.Context // of the session that is carried; both nil without one
 		source source
+		// reached is what a new start may take up from: the table has everything up to there.
+		reached exchange.Resume
 	}
 }
 

@@ -69,17 +69,17 @@ type hub struct {
 
 func newHub(t *testing.T) *hub {
 	t.Helper()
-	return newHubNamed(t, "a", nil)
+	return newHubNamed(t, "a", 1, nil)
 }
 
-func newHubNamed(t *testing.T, name federation.HubID, dial Dial) *hub {
+func newHubNamed(t *testing.T, name federation.HubID, epoch uint64, dial Dial) *hub {
 	t.Helper()
 	self := federation.NodeID("hub/" + name)
 	h := &hub{t: t, sites: map[federation.SiteID]string{"london": "4xxx", "hongkong": "1xxx"}}
-	h.table = routetable.New(routetable.Options{Self: self, Epoch: 1})
+	h.table = routetable.New(routetable.Options{Self: self, Epoch: epoch})
 	h.install()
 	h.p = New(Options{
-		Self: self, Dial: dial, Domain: domain, Epoch: 1, Table: h.table, Policy: h.current, Admit: h.admit, Believed: h.believed,
+		Self: self, Dial: dial, Domain: domain, Epoch: epoch, Table: h.table, Policy: h.current, Admit: h.admit, Believed: h.believed,
 		SIP: []exchange.Address{{Transport: "tls", HostPort: "192.0.2.1:5061"}}, Software: "hub software",
 	})
 	ctx, cancel := context.WithCancel(t.Context())

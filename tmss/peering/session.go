@@ -154,6 +154,7 @@ func (n *neighbour) end(core *exchange.Session, err error) {
 		n.resume = exchange.Resume{}
 		n.forget()
 	}
+	n.reach(n.resume)
 	n.log.Info("session ended", slog.Any("why", err))
 	n.p.nudge()
 }
@@ -168,6 +169,7 @@ type host struct {
 // Deliver puts what the neighbour told into the table.
 func (h *host) Deliver(deltas []exchange.Delta) {
 	h.p.report(h.inbound.Apply(time.Now(), deltas))
+	h.reach(h.core.Resume())
 	h.p.Changed()
 	h.count()
 }
@@ -185,6 +187,7 @@ func (h *host) Tell(action exchange.Action) {
 		h.p.nudge()
 	case exchange.Synchronised:
 		h.enter(Up, func(*Peer) {})
+		h.reach(h.core.Resume())
 		h.p.Changed() // who waits for the whole table sees that this part is here
 	case exchange.Heard:
 		h.count()
