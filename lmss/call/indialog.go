@@ -33,8 +33,8 @@ func (l *Leg) inDialog(tx *siptx.ServerTx, req *siptx.Request) {
 	}
 	later := req.Head.CSeq > l.remoteSeq
 	l.remoteSeq = req.Head.CSeq
-	if later && l.awaitACK && l.call.phase == Up && (req.Head.Method != "INVITE" || l.invite == nil) {
-		l.hear()
+	if later && l.awaitACK && l.call.phase == Up {
+		l.hear(req.Head.Method)
 	}
 	switch req.Head.Method {
 	case "BYE":
@@ -53,12 +53,17 @@ func (l *Leg) inDialog(tx *siptx.ServerTx, req *siptx.Request) {
 }
 
 // hear takes a later request for the ACK that a peer whose hub died may have lost (sip-rules §3). It may as
-// well have crossed a 2xx that was lost, so that is repeated until its time is over.
-func (l *Leg) hear() {
+// well have crossed a 2xx that was lost, so that is repeated until its time is over. Only who waits for no 2xx
+// any more sends an INVITE: another site does so whose server started again before it could acknowledge.
+func (l *Leg) hear(method string) {
 	switch {
 	case l.offerless: // the answer is still to come
 	case l.invite == nil:
 		l.confirmAck() // an earlier process sent the 2xx, its transaction ended with that
+	case method == "INVITE":
+		if l.node != "" {
+			l.confirmAck()
+		}
 	default:
 		l.heard = true
 	}

@@ -25,6 +25,7 @@ type viaHub struct {
 	tx     *siptx.ClientTx   // the latest copy's
 	node   federation.NodeID // that it went through
 	tried  []federation.NodeID
+	since  time.Time // when no hub had a way to the other site at first
 	waited bool
 	over   bool // user knows how it ended
 }
@@ -61,7 +62,7 @@ func (v *viaHub) OnResponse(tx *siptx.ClientTx, res *siptx.Response) {
 	switch {
 	case v.over && (v.method != "INVITE" || status/100 != 2):
 		return
-	case own && tx != v.tx, own && v.again():
+	case own && (tx != v.tx || v.again() || status == 503 && v.later()):
 		return
 	case status >= 200 && !v.over:
 		v.done()
@@ -100,6 +101,29 @@ func (v *viaHub) again() bool {
 		return false
 	}
 	v.send()
+	return true
+}
+
+// later asks all hubs again in a moment, since none of them has a way to the other site: its server may just be
+// starting again. A call whose end does not get there would stay up at the other end. It gives up after
+// Config.Reconnect, like the wait for a phone, and when the call is over and this would not end it.
+func (v *viaHub) later() bool {
+	c := v.leg.call
+	now := c.env.Now()
+	if v.since.IsZero() {
+		v.since = now
+	}
+	if now.Sub(v.since) >= c.cfg.Reconnect || c.phase == Over && v.method != "BYE" {
+		return false
+	}
+	v.tried = nil
+	c.env.After(reconnectStep, func() {
+		if v.over || v.leg.state == legGone {
+			return
+		}
+		v.leg.moveHub()
+		v.send()
+	})
 	return true
 }
 
