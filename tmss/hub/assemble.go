@@ -31,6 +31,7 @@ import (
 const (
 	auditFile = "audit.jsonl"
 	cacheFile = "directory.json"
+	routeFile = "routes"
 )
 
 // hub is the assembled process.
@@ -61,6 +62,7 @@ type hub struct {
 	ring      *tracering.Ring
 	endpoint  *siptransport.Endpoint
 	ready     readiness
+	restored  bool                    // there are routes of the last run
 	bound     map[netip.AddrPort]bool // where this hub listens for SIP
 }
 
@@ -90,6 +92,7 @@ func assemble(o *Options) (*hub, error) {
 		return nil, err
 	}
 	h.apply(&discovery.View{}, h.directory.View())
+	h.restored = h.peering.Restore(h.routeFile())
 	return h, nil
 }
 

@@ -1,14 +1,10 @@
 package hub
 
 import (
-	"context"
 	"runtime"
-	"sync/atomic"
-	"time"
 
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/tmss/forwarder"
-	"github.com/mss-federation/mss/tmss/peering"
 	"github.com/mss-federation/mss/tmss/routetable"
 )
 
@@ -64,45 +60,4 @@ func siptxWorkers(configured int) int {
 		return configured
 	}
 	return runtime.GOMAXPROCS(0)
-}
-
-// readiness says whether routes are known, so that a number which nobody has is told from one whose site has not
-// come back yet.
-type readiness struct{ atomic.Bool }
-
-// takesCalls says whether new calls may begin: the routes are known, and there is a key for the cookie by which what
-// follows in a call finds its way. A domain's first hub has its key as soon as its directory has started; later there is
-// one on the disk.
-func (h *hub) takesCalls() bool { return h.ready.Load() && !h.keys.Empty() }
-
-// routesWait bounds how long a starting hub waits for its sites; they are back within a second of its sockets.
-const routesWait = 3 * time.Second
-
-// awaitRoutes returns when every site that dials is back, or after routesWait, and makes the hub take new calls.
-func (h *hub) awaitRoutes(ctx context.Context) {
-	defer h.ready.Store(true)
-	late := time.NewTimer(routesWait)
-	defer late.Stop()
-	for {
-		changed := h.peering.TableChanged()
-		if h.allBack() {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-late.C:
-			return
-		case <-changed:
-		}
-	}
-}
-
-func (h *hub) allBack() bool {
-	for _, s := range h.sitesOf(h.directory.View()) {
-		if s.Static == "" && h.peering.Peer(siteNode(s.ID)).Phase != peering.Up {
-			return false
-		}
-	}
-	return true
 }

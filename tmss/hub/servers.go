@@ -62,7 +62,7 @@ func (h *hub) status() admin.Status {
 	}
 	maps.Copy(s.Counters, h.stack.Stats().Counters())
 	if !h.ready.Load() {
-		s.Alarms = append(s.Alarms, "new calls are refused for a moment: offices that were known are not back yet")
+		s.Alarms = append(s.Alarms, "new calls are refused for a moment: routes of offices and other hubs are not all back yet")
 	}
 	if h.keys.Empty() {
 		s.Alarms = append(s.Alarms, "new calls are refused: the domain's directory has not given this hub a key for them yet")
