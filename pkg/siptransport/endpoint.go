@@ -91,7 +91,7 @@ func New(opts Options) *Endpoint {
 // AddUDP takes over a bound socket, before or during Run. The endpoint closes it at Run's end, or at
 // once if it cannot be added.
 func (e *Endpoint) AddUDP(conn network.PacketConn) error {
-	s := &socket{e: e, conn: conn, local: network.AddrPort(conn.LocalAddr())}
+	s := &socket{e: e, conn: network.Direct(conn), local: network.AddrPort(conn.LocalAddr())}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	old := *e.sockets.Load()
