@@ -76,11 +76,38 @@ func (d *domain) register(t *testing.T, opt phone.Options, allowed ...phone.Rule
 	return register(t, d.of(opt.Name), opt, allowed...)
 }
 
+// explainFailure shows what the nodes traced of a call if the test fails.
+func (d *domain) explainFailure(t *testing.T, c *phone.Call) {
+	t.Helper()
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		id := c.ID()
+		for _, n := range []interface {
+			Ctl(ctx context.Context, args ...string) (string, error)
+		}{d.of(userOf(c)), d.hub, d.london, d.hongkong} {
+			text, err := n.Ctl(context.Background(), "call", "trace", id)
+			t.Logf("%s%v", text, err)
+			if _, after, ok := strings.Cut(text, "Session-ID "); ok {
+				id, _, _ = strings.Cut(after, "\n")
+			}
+		}
+	})
+}
+
+// userOf is the caller of a call, as its phone sees it.
+func userOf(c *phone.Call) string {
+	_, user, _ := strings.Cut(c.From(), "<sip:")
+	user, _, _ = strings.Cut(user, "@")
+	return user
+}
+
 // oneRecordEach wants one record of an inter-site call in each office, under one Session-ID.
 func (d *domain) oneRecordEach(t *testing.T, out, in *phone.Call) (caller, callee record) {
 	t.Helper()
 	first, second := d.london, d.hongkong
-	if strings.Contains(out.From(), "<sip:1") {
+	if d.of(userOf(out)) == second {
 		first, second = second, first
 	}
 	caller = oneRecord(t, first, out, in)
