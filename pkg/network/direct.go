@@ -31,7 +31,7 @@ func Direct(conn PacketConn) PacketConn {
 	d.reader.run = d.reader.receive
 	d.writers.New = func() any {
 		w := new(datagram)
-		w.run = w.send
+		w.run, w.once = w.send, func(fd uintptr) { w.send(fd) }
 		return w
 	}
 	return d
@@ -47,9 +47,11 @@ type direct struct {
 	writers sync.Pool
 }
 
-// datagram is one datagram on its way between Go and the kernel. run is made once: a closure for each would be garbage.
+// datagram is one datagram on its way between Go and the kernel. Its functions are made once: closures for each would be
+// garbage.
 type datagram struct {
 	run   func(fd uintptr) (done bool)
+	once  func(fd uintptr)
 	data  []byte
 	n     int
 	errno syscall.Errno
@@ -78,7 +80,10 @@ func (d *direct) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	defer d.writers.Put(w)
 	w.data = b
 	w.to(to)
-	err := d.raw.Write(w.run)
+	err := d.raw.Control(w.once) // writers need not wait for each other
+	if err == nil && w.errno == unix.EAGAIN {
+		err = d.raw.Write(w.run)
+	}
 	w.data = nil
 	if err != nil {
 		return 0, err
