@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -34,6 +35,7 @@ const patience = 20 * time.Second
 // running is a hub on real sockets, with a real directory.
 type running struct {
 	t      *testing.T
+	name   string
 	domain *identitytest.Domain
 	conn   *grpc.ClientConn // to its Unix socket
 	grpc   string
@@ -53,6 +55,11 @@ func listen(t *testing.T) net.Listener {
 // stateDir is a short folder with the identity of hub a.
 func stateDir(t *testing.T, d *identitytest.Domain) string {
 	t.Helper()
+	return stateDirOf(t, d, "a")
+}
+
+func stateDirOf(t *testing.T, d *identitytest.Domain, hub string) string {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "tmss")
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +69,7 @@ func stateDir(t *testing.T, d *identitytest.Domain) string {
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Credentials(t, identity.Hub, "a").Save(filepath.Join(folder, identity.NodeFile)); err != nil {
+	if err := d.Credentials(t, identity.Hub, hub).Save(filepath.Join(folder, identity.NodeFile)); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Issuer.Save(filepath.Join(folder, identity.IssuingFile)); err != nil {
@@ -74,7 +81,12 @@ func stateDir(t *testing.T, d *identitytest.Domain) string {
 // start runs a hub on a state directory until the test ends.
 func start(t *testing.T, d *identitytest.Domain, dir, directory, more string) *running {
 	t.Helper()
-	text := fmt.Sprintf("hub: a\ndomain: %s\nstate_dir: %s\nlisten: {tls: [\"127.0.0.1:5061\"], udp: [\"127.0.0.1:5060\"], grpc: \"127.0.0.1:5443\"}\ndirectory: {endpoints: [%q]}\n%s",
+	return startNamed(t, d, "a", dir, directory, more)
+}
+
+func startNamed(t *testing.T, d *identitytest.Domain, name, dir, directory, more string) *running {
+	t.Helper()
+	text := fmt.Sprintf("hub: "+name+"\ndomain: %s\nstate_dir: %s\nlisten: {tls: [\"127.0.0.1:5061\"], udp: [\"127.0.0.1:5060\"], grpc: \"127.0.0.1:5443\"}\ndirectory: {endpoints: [%q]}\n%s",
 		d.Name, dir, directory, more)
 	c, err := configfile.Parse[config.Config]("test", []byte(text))
 	if err != nil {
@@ -88,7 +100,7 @@ func start(t *testing.T, d *identitytest.Domain, dir, directory, more string) *r
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		done <- Run(ctx, Options{Config: c, UDP: []network.PacketConn{udp}, TLS: []net.Listener{trunks}, GRPC: control, Software: "tmss test", Ready: func() { close(ready) }})
+		done <- Run(ctx, Options{Config: c, UDP: []network.PacketConn{udp}, TLS: []net.Listener{trunks}, GRPC: control, Software: "tmss test", Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Ready: func() { close(ready) }})
 	}()
 	select {
 	case <-ready:
@@ -100,7 +112,7 @@ func start(t *testing.T, d *identitytest.Domain, dir, directory, more string) *r
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &running{t: t, domain: d, conn: conn, grpc: control.Addr().String(), tls: trunks.Addr().String()}
+	r := &running{t: t, name: name, domain: d, conn: conn, grpc: control.Addr().String(), tls: trunks.Addr().String()}
 	stopped := false
 	r.stop = func() {
 		if stopped {

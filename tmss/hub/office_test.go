@@ -50,7 +50,7 @@ func (r *running) office(name string) *office {
 
 func (o *office) config() *tls.Config {
 	d := o.hub.domain
-	return identity.ClientTLS(d.Source(o.t, identity.Site, o.node.ID), d.Trust, d.Node(identity.Hub, "a"))
+	return identity.ClientTLS(d.Source(o.t, identity.Site, o.node.ID), d.Trust, d.Node(identity.Hub, o.hub.name))
 }
 
 // announce runs an exchange session until the test ends.
@@ -62,7 +62,7 @@ func (o *office) announce(prefix string) {
 	}
 	book := exchange.NewBook(o.node.NodeID(), 7)
 	book.Set(map[federation.NLRI]*federation.Attributes{n: {Origin: federation.Origin{Site: federation.SiteID(o.node.ID)}}})
-	config := exchange.Config{Self: o.node.NodeID(), Domain: "example.org", Epoch: 7, Role: exchange.RoleBranch, Peer: "hub/a"}
+	config := exchange.Config{Self: o.node.NodeID(), Domain: "example.org", Epoch: 7, Role: exchange.RoleBranch, Peer: federation.NodeID("hub/" + o.hub.name)}
 	config.EnsureDefaults()
 	conn, err := grpc.NewClient("passthrough:///"+o.hub.grpc, grpc.WithTransportCredentials(credentials.NewTLS(o.config())))
 	if err != nil {
