@@ -57,7 +57,8 @@ type phone struct {
 	pings   int    // CRLF pings that came
 	failure string // To of the last failure of our INVITE
 	replyTo map[string]*sip.Request
-	hub     *hub // nil for a phone
+	hub     *hub              // nil for a phone
+	heard   func(sip.Message) // may be nil
 }
 
 func newScene(t *testing.T, site netip.AddrPort) *scene {
@@ -186,6 +187,9 @@ func (p *phone) take(msg sip.Message) {
 		p.request(m)
 	case *sip.Response:
 		p.response(m)
+	}
+	if p.heard != nil {
+		p.heard(msg)
 	}
 }
 

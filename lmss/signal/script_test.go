@@ -55,6 +55,12 @@ func (s *scene) show() {
 	s.flush()
 }
 
+// do is command for a whole line.
+func (p *phone) do(line string) {
+	words := strings.Fields(line)
+	p.command(words[0], words[1:], line)
+}
+
 func (p *phone) command(verb string, args []string, line string) {
 	if p.hub != nil && p.hub.command(verb) {
 		return
