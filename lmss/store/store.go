@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
 	_ "modernc.org/sqlite" // registers the driver
 
 	"github.com/mss-federation/mss/pkg/fault"
@@ -145,7 +146,9 @@ func (s *Store) closeAll() error {
 	if s.notes != nil {
 		errs = append(errs, s.notes.Close())
 	}
-	return errors.Join(append(errs, s.lock.Close())...) // the lock goes last
+	// The lock goes last; it is unlocked before it is closed, as a process that is being started at this
+	// moment may hold a copy of the descriptor until its exec.
+	return errors.Join(append(errs, unix.Flock(int(s.lock.Fd()), unix.LOCK_UN), s.lock.Close())...)
 }
 
 // Notes are the notes on calls in set-up.

@@ -63,7 +63,9 @@ func (l *Lock) Predecessor() int { return l.predecessor }
 
 // Release ends the lock in good order.
 func (l *Lock) Release() error {
-	return errors.Join(l.file.Truncate(0), l.file.Close())
+	// Unlocked before it is closed: a process that is being started at this moment may hold a copy of the
+	// descriptor until its exec, and the lock with it.
+	return errors.Join(l.file.Truncate(0), unix.Flock(int(l.file.Fd()), unix.LOCK_UN), l.file.Close())
 }
 
 // readPID reads who holds or held the lock; zero if nobody says so.
