@@ -138,7 +138,7 @@ func (*hub) ListPeers(_ *commonv1.ListPeersRequest, to grpc.ServerStreamingServe
 			Node: "site/hongkong", Session: commonv1.Session_SESSION_DOWN, Reason: "session ended by neighbour: shutdown", Since: ago(time.Minute), Trunk: "down", Sessions: 2,
 		}},
 		&commonv1.ListPeersResponse{Peer: &commonv1.Peer{
-			Node: "site/london", Session: commonv1.Session_SESSION_UP, Since: ago(time.Hour), Trunk: "alive", TrunkAddress: "tls 192.0.2.9:40000",
+			Node: "site/london", Session: commonv1.Session_SESSION_UP, Since: ago(time.Hour), Trunk: "alive", TrunkAddress: "tls 192.0.2.9:40000", Breaker: "open",
 			RoutesIn: 2, Sessions: 1, Software: "lmss v1",
 		}})
 }

@@ -28,7 +28,7 @@ func (a *app) peerList() *cobra.Command {
 				return each(stream, err, func(m *commonv1.ListPeersResponse) error {
 					p := m.GetPeer()
 					object, err := objectJSON(p)
-					l.add(object, p.GetNode(), sessionName(p.GetSession()), since(p.GetSince(), now), p.GetTrunk(), p.GetTrunkAddress(),
+					l.add(object, p.GetNode(), sessionName(p.GetSession()), since(p.GetSince(), now), trunkState(p), p.GetTrunkAddress(),
 						strconv.FormatUint(uint64(p.GetRoutesIn()), 10), strconv.FormatUint(uint64(p.GetSessions()), 10), p.GetSoftware(), p.GetReason())
 					return err
 				})
@@ -39,6 +39,14 @@ func (a *app) peerList() *cobra.Command {
 			return a.print(l)
 		},
 	}
+}
+
+// trunkState is the trunk's state, and the breaker's where that keeps calls away.
+func trunkState(p *commonv1.Peer) string {
+	if b := p.GetBreaker(); b != "" && b != "closed" {
+		return p.GetTrunk() + ", breaker " + b
+	}
+	return p.GetTrunk()
 }
 
 func sessionName(s commonv1.Session) string {

@@ -72,6 +72,8 @@ type Options struct {
 	Configured []discovery.Site
 	// Token makes a join token for a node and says when it ends.
 	Token func(ctx context.Context, node identity.Node, by string) (text string, expires time.Time, err error)
+	// Breaker says what stands before a trunk: closed, open, probing.
+	Breaker func(siptransport.Flow) string
 	// Trace may be nil: then no call has a trace.
 	Trace *tracering.Ring
 	// Status gives what only the process knows. The API fills in what it can count itself.

@@ -61,3 +61,5 @@ func (s *hubs) IssueHubToken(ctx context.Context, req *tmssv1.IssueHubTokenReque
 	})
 	return response, err
 }
+
+func hubNode(id federation.HubID) federation.NodeID { return federation.NodeID("hub/" + string(id)) }

@@ -156,11 +156,14 @@ func TestHubsAndPeers(t *testing.T) {
 	}
 	peers, err := commonv1.NewPeersClient(h.conn).ListPeers(t.Context(), &commonv1.ListPeersRequest{})
 	all := receive(t, peers, err)
-	if len(all) != 2 || all[0].GetPeer().GetNode() != "site/lab" || all[0].GetPeer().GetTrunk() != "alive" ||
-		all[1].GetPeer().GetSession() != commonv1.Session_SESSION_SYNCHRONISING {
+	if len(all) != 3 || all[1].GetPeer().GetNode() != "site/lab" || all[1].GetPeer().GetTrunk() != "alive" ||
+		all[2].GetPeer().GetSession() != commonv1.Session_SESSION_SYNCHRONISING {
 		t.Errorf("peers %v", all)
 	}
-	if got := all[0].GetPeer().GetTrunkAddress(); got != "udp 192.0.2.7:5060" {
+	if hub := all[0].GetPeer(); hub.GetNode() != "hub/b" || hub.GetTrunk() != "down" || hub.GetBreaker() != "" || all[1].GetPeer().GetBreaker() != "open" {
+		t.Errorf("peers %v", all)
+	}
+	if got := all[1].GetPeer().GetTrunkAddress(); got != "udp 192.0.2.7:5060" {
 		t.Errorf("trunk address %q", got)
 	}
 }

@@ -44,6 +44,11 @@ func (s *peers) all() map[federation.NodeID]peering.Peer {
 		id := siteNode(view.Sites[i].ID)
 		all[id] = peering.Peer{Node: id}
 	}
+	for i := range view.Hubs {
+		if id := view.Hubs[i].ID; id != s.api.options.Hub {
+			all[hubNode(id)] = peering.Peer{Node: hubNode(id)}
+		}
+	}
 	for node := range s.api.options.Links.Nodes() {
 		all[node] = peering.Peer{Node: node}
 	}
@@ -69,6 +74,7 @@ func (s *peers) message(p peering.Peer) *commonv1.Peer {
 	if link, ok := s.api.options.Links.Best(p.Node); ok {
 		m.Trunk = link.State.String()
 		m.TrunkAddress = strings.ToLower(link.Flow.Transport.String()) + " " + adminapi.Address(link.Flow.Remote)
+		m.Breaker = s.api.options.Breaker(link.Flow)
 	}
 	return m
 }

@@ -186,6 +186,7 @@ func newHub(t *testing.T) *hubUnderTest {
 	api := New(Options{
 		Logger: slog.New(slog.DiscardHandler), Hub: "a", Domain: domain, Directory: h.directory, Table: h.table, Peers: h.peers,
 		Links: links, Audit: h.audit, Trace: h.trace,
+		Breaker:    func(siptransport.Flow) string { return "open" },
 		Configured: []discovery.Site{{ID: "lab", Static: "udp 192.0.2.7:5060", Owns: []discovery.Block{{Prefix: "7", MinLen: 4, MaxLen: 4}}}},
 		Token: func(_ context.Context, node identity.Node, by string) (string, time.Time, error) {
 			return "token of " + node.URI(), time.Now().Add(time.Minute), nil

@@ -21,6 +21,7 @@ const (
 
 // breaker remembers that a peer failed. It is pure: now comes from outside. The zero breaker is closed.
 type breaker struct {
+	probing  bool // one request is on its way
 	failures int
 	until    time.Time
 }
@@ -29,6 +30,7 @@ type breaker struct {
 func (b *breaker) fail(now time.Time) {
 	b.until = now.Add(min(shortestOpen<<min(b.failures, 10), longestOpen))
 	b.failures++
+	b.probing = false
 }
 
 // allow says whether a request may go there. When it has been open for long enough, one may, and its outcome
@@ -41,7 +43,37 @@ func (b *breaker) allow(now time.Time) bool {
 		return false
 	}
 	b.until = now.Add(probeFor)
+	b.probing = true
 	return true
+}
+
+// state is what operators see.
+func (b *breaker) state(now time.Time) BreakerState {
+	switch {
+	case b.failures == 0:
+		return Closed
+	case b.probing || !now.Before(b.until):
+		return Probing
+	}
+	return Open
+}
+
+// BreakerState says what becomes of a request to a peer.
+type BreakerState uint8
+
+// The states. The zero state is Closed.
+const (
+	Closed  BreakerState = iota // it goes there
+	Open                        // it takes another path
+	Probing                     // one is on its way, or the next one will be, to see whether the peer is back
+)
+
+// String is the state in an operator's words.
+func (s BreakerState) String() string { return [...]string{"closed", "open", "probing"}[s] }
+
+// Breaker is the state of the breaker before a peer.
+func (f *Forwarder) Breaker(flow siptransport.Flow) BreakerState {
+	return f.breakers.state(peerOf(flow), time.Now())
 }
 
 // peer is what a breaker stands before: one address over one transport.
@@ -71,6 +103,18 @@ func (b *breakers) allow(p peer, now time.Time) bool {
 	defer b.mu.Unlock()
 	one := b.mu.open[p]
 	return one == nil || one.allow(now)
+}
+
+func (b *breakers) state(p peer, now time.Time) BreakerState {
+	if b.count.Load() == 0 {
+		return Closed
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if one := b.mu.open[p]; one != nil {
+		return one.state(now)
+	}
+	return Closed
 }
 
 // fail says whether the breaker was closed before.

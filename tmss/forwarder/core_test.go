@@ -70,6 +70,30 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
+func TestBreakerIsShown(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1000, 0)
+	var b breakers
+	b.init()
+	p := peer{siptransport.UDP, netip.MustParseAddrPort("192.0.2.1:5060")}
+	want := func(after time.Duration, want BreakerState) {
+		t.Helper()
+		if got := b.state(p, now.Add(after)); got != want {
+			t.Errorf("after %v it is %v, want %v", after, got, want)
+		}
+	}
+	want(0, Closed)
+	b.fail(p, now)
+	want(shortestOpen-1, Open)
+	want(shortestOpen, Probing)
+	b.allow(p, now.Add(shortestOpen))
+	want(shortestOpen+1, Probing)
+	b.fail(p, now.Add(shortestOpen+2))
+	want(shortestOpen+3, Open)
+	b.ok(p)
+	want(shortestOpen+4, Closed)
+}
+
 func TestBreakersAreBoundedAndForget(t *testing.T) {
 	t.Parallel()
 	var b breakers

@@ -11,6 +11,7 @@ import (
 	"github.com/mss-federation/mss/pkg/adminapi"
 	"github.com/mss-federation/mss/pkg/exchange"
 	"github.com/mss-federation/mss/pkg/identity"
+	"github.com/mss-federation/mss/pkg/siptransport"
 	exchangev1 "github.com/mss-federation/mss/proto/mss/exchange/v1"
 	tmssv1 "github.com/mss-federation/mss/proto/mss/tmss/v1"
 	"github.com/mss-federation/mss/tmss/admin"
@@ -26,6 +27,7 @@ func (h *hub) servers() (local, remote *adminapi.Server) {
 	api := admin.New(admin.Options{
 		Logger: log, Hub: h.options.Config.Hub, Domain: h.domain, Directory: h.directory, Table: h.table, Peers: h.peering,
 		Links: h.links, Audit: h.audit, Configured: h.configured, Token: h.token, Trace: h.ring, Status: h.status,
+		Breaker: func(flow siptransport.Flow) string { return h.forwarder.Breaker(flow).String() },
 	})
 	joining := enrol.NewService(enrol.Options{
 		Authorities: h.authorities, Trust: h.trust, Invitations: h.directory, Auditor: h.audit, Directory: h.directoryTold(), Logger: log,

@@ -198,7 +198,10 @@ type Peer struct {
 	// The neighbour's build.
 	Software string `protobuf:"bytes,14,opt,name=software,proto3" json:"software,omitempty"`
 	// In the order of preference, from 1, at an office; 0 at hubs.
-	Preference    uint32 `protobuf:"varint,15,opt,name=preference,proto3" json:"preference,omitempty"`
+	Preference uint32 `protobuf:"varint,15,opt,name=preference,proto3" json:"preference,omitempty"`
+	// What stands before the trunk at a hub: closed lets requests pass, open leads them to other paths, probing lets one
+	// try. Empty: there is no trunk.
+	Breaker       string `protobuf:"bytes,16,opt,name=breaker,proto3" json:"breaker,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -338,6 +341,13 @@ func (x *Peer) GetPreference() uint32 {
 	return 0
 }
 
+func (x *Peer) GetBreaker() string {
+	if x != nil {
+		return x.Breaker
+	}
+	return ""
+}
+
 var File_mss_common_v1_peer_proto protoreflect.FileDescriptor
 
 const file_mss_common_v1_peer_proto_rawDesc = "" +
@@ -346,7 +356,7 @@ const file_mss_common_v1_peer_proto_rawDesc = "" +
 	"\x10ListPeersRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\"<\n" +
 	"\x11ListPeersResponse\x12'\n" +
-	"\x04peer\x18\x01 \x01(\v2\x13.mss.common.v1.PeerR\x04peer\"\xef\x03\n" +
+	"\x04peer\x18\x01 \x01(\v2\x13.mss.common.v1.PeerR\x04peer\"\x89\x04\n" +
 	"\x04Peer\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x120\n" +
 	"\asession\x18\x02 \x01(\x0e2\x16.mss.common.v1.SessionR\asession\x12\x16\n" +
@@ -365,7 +375,8 @@ const file_mss_common_v1_peer_proto_rawDesc = "" +
 	"\bsoftware\x18\x0e \x01(\tR\bsoftware\x12\x1e\n" +
 	"\n" +
 	"preference\x18\x0f \x01(\rR\n" +
-	"preference*t\n" +
+	"preference\x12\x18\n" +
+	"\abreaker\x18\x10 \x01(\tR\abreaker*t\n" +
 	"\aSession\x12\x17\n" +
 	"\x13SESSION_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fSESSION_DOWN\x10\x01\x12\x13\n" +
