@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mss-federation/mss/cmd/internal/rig/node"
+	"github.com/mss-federation/mss/cmd/internal/rig/phone"
 )
 
 // TestDemo runs the demonstration as a stranger would and checks the facts that it prints.
@@ -167,7 +168,8 @@ func checkCounts(t *testing.T, text string) {
 	}
 }
 
-// TestDemoUpEndsWithCtrlC starts mssdemo --up, registers nothing, interrupts it and looks for what is left.
+// TestDemoUpEndsWithCtrlC starts mssdemo --up, calls the tone in Hong Kong from London with the printed password,
+// interrupts it and looks for what is left.
 func TestDemoUpEndsWithCtrlC(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(limit(t), 30*time.Second)
@@ -185,13 +187,14 @@ func TestDemoUpEndsWithCtrlC(t *testing.T) {
 			break
 		}
 	}
-	find(t, text.String(), `account 4001, password \S{20,}`)
+	secret := find(t, text.String(), `account 4001, password (\S{20,})`)
 	find(t, text.String(), `account 1001, password \S{20,}`)
 	find(t, text.String(), `London, SIP server \(registrar, proxy\): `+regexp.QuoteMeta(address.String())+`:5060 over UDP`)
 	find(t, text.String(), `Hong Kong, SIP server \(registrar, proxy\): `+regexp.QuoteMeta(address.Next().String())+`:5060 over UDP`)
 	if len(node.Bound(address)) == 0 {
 		t.Error("nothing is bound while it is up")
 	}
+	hearTone(t, netip.AddrPortFrom(address, 5060), secret, "1009", 620)
 	must(t, cmd.Process.Signal(syscall.SIGINT))
 	rest, err := io.ReadAll(stdout)
 	must(t, err)
@@ -203,5 +206,23 @@ func TestDemoUpEndsWithCtrlC(t *testing.T) {
 		if bound := node.Bound(a); len(bound) != 0 {
 			t.Errorf("left bound: %v", bound)
 		}
+	}
+}
+
+// hearTone registers 4001, calls a number that answers by itself and wants its tone.
+func hearTone(t *testing.T, registrar netip.AddrPort, secret, number string, freq float64) {
+	t.Helper()
+	ctx := limit(t)
+	p, err := phone.New(phone.Options{Name: "4001", Password: secret, Registrar: registrar})
+	must(t, err)
+	defer p.Close()
+	must(t, p.Register(ctx))
+	c, err := p.Dial(ctx, number)
+	must(t, err)
+	must(t, c.WaitAnswered(ctx))
+	must(t, c.Voice().WaitTone(ctx, freq))
+	must(t, c.Hangup(ctx))
+	if v := p.Violations(); len(v) > 0 {
+		t.Errorf("the phone saw %v", v)
 	}
 }
