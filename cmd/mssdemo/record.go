@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"time"
 
 	"github.com/mss-federation/mss/cmd/internal/rig/node"
 )
@@ -27,48 +30,56 @@ type relay struct {
 
 // record wants one record of the call at each office, with the packets that the phones counted.
 func (d *demonstration) record(ctx context.Context) error {
+	var errs []error
 	for _, office := range []*node.Node{d.london, d.hongkong} {
-		if err := d.ctl(ctx, office.Site(), office, "cdr", "list"); err != nil {
-			return err
-		}
 		r, err := d.oneRecord(ctx, office)
 		if err != nil {
 			return err
 		}
-		d.seen("one record of the call in %s: %s (%s), recovered: %v", office.Site(), r.End, r.Reason, r.Recovered)
-		if err := d.counts(office.Site(), r); err != nil {
+		if err := d.ctl(ctx, office.Site(), office, "cdr", "list"); err != nil {
 			return err
 		}
+		d.seen("one record of the call in %s: %s (%s), recovered: %v", office.Site(), r.End, r.Reason, r.Recovered)
+		errs = append(errs, d.counts(office.Site(), r))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
-// oneRecord is the office's only record of the call.
-func (d *demonstration) oneRecord(ctx context.Context, office *node.Node) (mine record, err error) {
+// oneRecord is the office's only record of the call, which may be a moment late: a BYE is answered before it is on disk.
+func (d *demonstration) oneRecord(ctx context.Context, office *node.Node) (record, error) {
+	for {
+		mine, err := d.recordsIn(ctx, office)
+		if err != nil || len(mine) > 1 {
+			return record{}, errors.Join(err, fmt.Errorf("the call has %d records in %s, not one", len(mine), office.Site()))
+		}
+		if len(mine) == 1 {
+			return mine[0], nil
+		}
+		if err := rest(ctx, recordWait); err != nil {
+			return record{}, fmt.Errorf("the call has no record in %s: %w", office.Site(), err)
+		}
+	}
+}
+
+// recordWait is how often the office is asked for its record.
+const recordWait = 50 * time.Millisecond
+
+func (d *demonstration) recordsIn(ctx context.Context, office *node.Node) ([]record, error) {
 	text, err := office.Ctl(ctx, "cdr", "list", "-o", "json")
 	if err != nil {
-		return mine, err
+		return nil, err
 	}
 	var all []record
 	if err := json.Unmarshal([]byte(text), &all); err != nil {
-		return mine, fmt.Errorf("read records: %w", err)
+		return nil, fmt.Errorf("read records: %w", err)
 	}
-	count := 0
-	for _, r := range all {
-		if r.SessionID == d.session {
-			mine = r
-			count++
-		}
-	}
-	if count != 1 {
-		return mine, fmt.Errorf("the call has %d records in %s, not one", count, office.Site())
-	}
-	return mine, nil
+	return slices.DeleteFunc(all, func(r record) bool { return r.SessionID != d.session }), nil
 }
 
 // counts compares what an office's relay counted with what the phones did: the phone of its own with what it carried
 // for it, the far one with what went to and came from the other office.
 func (d *demonstration) counts(site string, r record) error {
+	var errs []error
 	const tolerance, underWay = 0.01, 1 // of the packets, and one that the end of the call overtook
 	out, in := d.call.out.Stats(), d.call.in.Stats()
 	for _, c := range []struct {
@@ -81,9 +92,10 @@ func (d *demonstration) counts(site string, r record) error {
 		{"to " + d.call.in.name(), r.CalleeVoice.Sent, in.Received},
 	} {
 		if off := math.Abs(float64(c.relay) - float64(c.phone)); off > tolerance*float64(c.phone)+underWay {
-			return fmt.Errorf("the relay in %s counted %d packets %s, the phone %d", site, c.relay, c.what, c.phone)
+			errs = append(errs, fmt.Errorf("the relay in %s counted %d packets %s, the phone %d", site, c.relay, c.what, c.phone))
+			continue
 		}
 		d.seen("the relay in %s counted %d packets %s, the phone %d", site, c.relay, c.what, c.phone)
 	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -10,7 +10,9 @@ import (
 	"github.com/mss-federation/mss/cmd/internal/rig/voice"
 )
 
-const talkTime = time.Second
+// talkTime is long enough for what is under way when a call is answered, held and hung up to be less than one packet in a
+// hundred.
+const talkTime = 4 * time.Second
 
 // conversation is a call between two parties.
 type conversation struct{ out, in party }
