@@ -311,7 +311,7 @@ func TestKillSignalWhileRinging(t *testing.T) {
 
 // TestKillMedia kills the relay in a call: at most 300 ms of silence, on the same ports.
 func TestKillMedia(t *testing.T) {
-	t.Parallel()
+	// Not parallel: it measures milliseconds, and the other tests' calls would be in them.
 	ctx := limit(t)
 	n := office(t, "")
 	a, b := register(t, n, phone.Options{Name: "4001"}), register(t, n, phone.Options{Name: "4002"})

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -119,6 +120,10 @@ func closeAll(sockets []*supervise.Socket) error {
 	return errors.Join(errs...)
 }
 
+// mediaDelay is the first wait before the media process is started again: while it is away nobody hears
+// anything, and its death may cost 300 ms of voice on a busy machine too.
+const mediaDelay = 20 * time.Millisecond
+
 // children lists the processes in the order of their start: signal uses media and so stops before it.
 func children(cfg *config.Config, text []byte, sockets []*supervise.Socket) []supervise.Child {
 	signal := supervise.Child{
@@ -127,6 +132,8 @@ func children(cfg *config.Config, text []byte, sockets []*supervise.Socket) []su
 	if !cfg.Media.Anchor.On() {
 		return []supervise.Child{signal}
 	}
-	media := supervise.Child{Name: "media", Args: []string{"media"}, Config: text, StopTimeout: cfg.StopTimeout}
+	media := supervise.Child{
+		Name: "media", Args: []string{"media"}, Config: text, StopTimeout: cfg.StopTimeout, FirstDelay: mediaDelay,
+	}
 	return []supervise.Child{media, signal}
 }

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -33,7 +34,7 @@ func newKeeper(opts *Options, child *Child, events chan<- Event) (*keeper, error
 		child:  child,
 		config: config,
 		events: events,
-		delays: backoff{first: opts.FirstDelay, limit: opts.MaxDelay, stable: opts.StableAfter},
+		delays: backoff{first: cmp.Or(child.FirstDelay, opts.FirstDelay), limit: opts.MaxDelay, stable: opts.StableAfter},
 		stop:   make(chan struct{}),
 		done:   make(chan error, 1),
 	}, nil

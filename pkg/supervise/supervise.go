@@ -49,6 +49,8 @@ type Child struct {
 	StartTimeout time.Duration
 	// StopTimeout bounds how long a child that was asked to stop may take before SIGKILL. Zero means 10s.
 	StopTimeout time.Duration
+	// FirstDelay is the wait before the first restart of this child. Zero means that of Options.
+	FirstDelay time.Duration
 }
 
 // Options say what to supervise and how patiently.
