@@ -42,7 +42,7 @@ func (l *Leg) arrived(a arrived) {
 		l.answerCopy(a, 482, "Loop Detected", nil, nil)
 		return
 	}
-	l.moveTo(a)
+	c.stop(timerDeserted)
 	a.tx.SetUser(l)
 	l.up.copies = append(l.up.copies, a)
 	switch c.phase {
@@ -54,14 +54,6 @@ func (l *Leg) arrived(a arrived) {
 	default:
 		l.answerCopy(a, 200, "OK", nil, l.media.local)
 	}
-}
-
-// moveTo puts the leg on the copy's hub when its own is lost.
-func (l *Leg) moveTo(a arrived) {
-	if l.call.env.Hub(l.node) != nodelink.Alive {
-		l.node, l.flow, l.stale = a.node, a.tx.Flow(), false
-	}
-	l.call.stop(timerDeserted)
 }
 
 func (l *Leg) answerCopy(a arrived, status int, reason string, fields []field, sdp []byte) {

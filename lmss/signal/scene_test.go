@@ -57,6 +57,7 @@ type phone struct {
 	pings   int    // CRLF pings that came
 	failure string // To of the last failure of our INVITE
 	replyTo map[string]*sip.Request
+	as      string            // the To tag of further answers, if it is another
 	hub     *hub              // nil for a phone
 	heard   func(sip.Message) // may be nil
 }
@@ -226,6 +227,9 @@ func (p *phone) response(m *sip.Response) {
 
 // tag is what the phone puts into its To. What answers behind the hubs is one site, whichever hub its answer takes.
 func (p *phone) tag() string {
+	if p.as != "" {
+		return p.as
+	}
 	if p.hub != nil {
 		return "Htag"
 	}

@@ -24,7 +24,7 @@ import (
 //	Hb continue Ha   (the other's dialog)
 //	Hb share Ha   (the INVITE of the other, through this hub)
 //	Ha drop   Ha die   Ha revive   Ha freeze   Ha thaw   (a hub's connection, see hub)
-//	B respond 180 [sdp|early|hold] [by=hub/a] [to=BYE]  A bye   A info TEXT   A options   A repeat   A deaf   A hears   wait 500ms
+//	B respond 180 [sdp|early|hold] [by=hub/a] [tag=other] [to=BYE]  A bye   A info TEXT   A options   A repeat   A deaf   A hears   wait 500ms
 func (s *scene) run(line string) {
 	words := strings.Fields(line)
 	if words[0] == "wait" {
@@ -42,9 +42,7 @@ func (s *scene) run(line string) {
 		return
 	}
 	p := s.phone(words[0])
-	s.mu.Lock()
-	p.command(words[1], words[2:], line)
-	s.mu.Unlock()
+	s.command(p, words[1:], line)
 	settle()
 	s.show()
 }
@@ -53,6 +51,13 @@ func (s *scene) show() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.flush()
+}
+
+// command lets go of the lock also when the test ends within: the phones that are still up need it to end.
+func (s *scene) command(p *phone, words []string, line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.command(words[0], words[1:], line)
 }
 
 // do is command for a whole line.
@@ -180,6 +185,8 @@ func (p *phone) respond(args []string) {
 			body = p.offer("recvonly")
 		case strings.HasPrefix(a, "by="):
 			extra = "X-MSS-By: " + a[3:] + "\r\n"
+		case strings.HasPrefix(a, "tag="): // another early dialog than the one before
+			p.as = a[4:]
 		case strings.HasPrefix(a, "to="):
 			req = p.replyTo[a[3:]]
 		}
