@@ -2,6 +2,11 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,10 +56,46 @@ func has(t *testing.T, h *node.Hub, prefix, hop string) {
 	}
 }
 
-// A hub that is killed in a call from London over a and b to Hong Kong ends nothing: who talks goes on, holds, resumes
-// and hangs up over b; who rings rings on and is answered; who calls next gets through.
-func TestHubKilledInCalls(t *testing.T) {
+// A hub that dies, or hangs, in a call from London over a and b to Hong Kong ends nothing: who talks goes on, holds,
+// resumes and hangs up over b; who rings rings on and is answered; who calls next gets through.
+func TestHubDiesInCalls(t *testing.T) {
 	t.Parallel()
+	for name, die := range map[string]func(*testing.T, *node.Hub){
+		"killed": func(t *testing.T, h *node.Hub) {
+			t.Helper()
+			_, err := h.KillSupervisor()
+			must(t, err)
+		},
+		"stopped": freeze,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dieInCalls(t, die)
+		})
+	}
+}
+
+// freeze stops a hub's process until the test ends: its connections stay, and nothing answers.
+func freeze(t *testing.T, h *node.Hub) {
+	t.Helper()
+	pid := h.PID(node.Supervisor)
+	must(t, syscall.Kill(pid, syscall.SIGSTOP))
+	t.Cleanup(func() {
+		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+			t.Error(err)
+		}
+	})
+	for ctx := limit(t); ; wait(ctx, time.Millisecond) {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		must(t, errors.Join(err, ctx.Err()))
+		if strings.Contains(string(text), "State:\tT") {
+			return
+		}
+	}
+}
+
+func dieInCalls(t *testing.T, die func(*testing.T, *node.Hub)) {
+	t.Helper()
 	d, _ := twoHubs(t)
 	caller := d.register(t, phone.Options{Name: "4001"})
 	other := d.register(t, phone.Options{Name: "4002"})
@@ -71,11 +112,12 @@ func TestHubKilledInCalls(t *testing.T) {
 	if n := forwarded(t, d.hub); n < 2 {
 		t.Errorf("hub a passed %d requests: the calls took another way", n)
 	}
-	_, err := d.hub.KillSupervisor()
-	must(t, err)
-	must(t, up.Hold(ctx))
-	must(t, up.Resume(ctx))
+	die(t, d.hub)
 	began := time.Now()
+	must(t, up.Hold(ctx))
+	t.Logf("held %v after the hub died", time.Since(began).Round(time.Millisecond))
+	must(t, up.Resume(ctx))
+	began = time.Now()
 	must(t, earlyIn.Answer())
 	must(t, early.WaitAnswered(ctx))
 	t.Logf("the call that rang was answered %v after its callee did", time.Since(began).Round(time.Millisecond))
