@@ -199,6 +199,9 @@ func (p *phone) request(m *sip.Request) {
 	if m.Method != sip.INVITE {
 		return
 	}
+	if p.replyTo["FIRST"] == nil {
+		p.replyTo["FIRST"] = m
+	}
 	p.replyTo["INVITE"+strconv.Itoa(int(m.CSeq().SeqNo))] = m
 	p.invite = m
 	if _, inDialog := m.To().Params.Get("tag"); !inDialog {

@@ -24,7 +24,7 @@ import (
 //	Hb continue Ha   (the other's dialog)
 //	Hb share Ha   (the INVITE of the other, through this hub)
 //	Ha drop   Ha die   Ha revive   Ha freeze   Ha thaw   (a hub's connection, see hub)
-//	B respond 180 [sdp|early|hold] [by=hub/a] [tag=other] [to=BYE]  A bye   A info TEXT   A options   A repeat   A deaf   A hears   wait 500ms
+//	B respond 180 [sdp|early|hold] [by=hub/a] [tag=other] [to=BYE|FIRST]  A bye   A info TEXT   A options   A repeat   A deaf   A hears   wait 500ms
 func (s *scene) run(line string) {
 	words := strings.Fields(line)
 	if words[0] == "wait" {
