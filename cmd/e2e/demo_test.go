@@ -43,15 +43,14 @@ func TestDemo(t *testing.T) {
 	for _, fact := range []string{
 		`4001 hears 620 Hz and not its own 440 Hz`,
 		`1001 hears 440 Hz and not its own 620 Hz`,
-		`4001 holds the call and hears silence`,
-		`4001 resumes and hears 620 Hz again`,
-		`1001 holds the call and hears silence`,
-		`1001 resumes and hears 440 Hz again`,
-		`the call answers again, through the hub`,
-		`0 packets missing at either phone across the kill`,
+		`each proved to the other who it is`,
+		`killed hub a, pid \d+, and its directory, pid \d+\n`,
+		`the next call, dialled \d+ms after the kill: from dialling to voice at both ends \d`,
+		`the call answers again, over hub b`,
 		`one record of the call in london: completed \(hang-up\), recovered: true`,
 		`one record of the call in hongkong: completed \(hang-up\), recovered: false`,
-		`since the kill the re-INVITE and the BYE went through the hub`,
+		`4002 hears 770 Hz and not its own 910 Hz`,
+		`1002 hears 910 Hz and not its own 770 Hz`,
 		`4002 hears 440 Hz and not its own 910 Hz`,
 		`from dialling to voice at both ends: \d`,
 		`no process, port or file is left`,
@@ -61,15 +60,51 @@ func TestDemo(t *testing.T) {
 	}
 	checkRoutes(t, text)
 	checkOffices(t, text)
+	checkKills(t, text)
 	checkLadder(t, text)
 	checkCounts(t, text)
+}
+
+// checkKills wants the same of the calls in which hub a and London's signalling died: hold, voice and hang-up over hub b.
+func checkKills(t *testing.T, text string) {
+	t.Helper()
+	for _, fact := range []string{
+		"0 packets missing at either phone across the kill",
+		"since the kill the re-INVITE and the BYE passed hub b, and nothing was sent to hub a",
+		"1001 hung up: 200 to its BYE",
+		"4001 was told: the call ended there",
+	} {
+		if n := strings.Count(text, fact); n != 2 {
+			t.Errorf("the demonstration says %q %d times, after each of two kills is due", fact, n)
+		}
+	}
+	before, after, _ := strings.Cut(text, "killed hub a")
+	for _, fact := range []string{
+		"4001 holds the call and hears silence", "4001 resumes and hears 620 Hz again",
+		"1001 holds the call and hears silence", "1001 resumes and hears 440 Hz again",
+	} {
+		if !strings.Contains(before, fact) || !strings.Contains(after, fact) {
+			t.Errorf("the demonstration does not say %q before and after the kill of hub a", fact)
+		}
+	}
+	for _, office := range []string{"london", "hongkong"} {
+		find(t, text, `one record of the call in `+office+`: completed \(hang-up\), recovered: false`)
+	}
+	_, ladder, _ := strings.Cut(text, "The ladder since the kill of hub a")
+	ladder, _, _ = strings.Cut(ladder, "✓")
+	for _, party := range []string{"4001", "london", "hub b", "hongkong", "1001"} {
+		find(t, ladder, ` `+party+`[ \n]`)
+	}
+	if strings.Contains(ladder, "hub a") {
+		t.Error("the ladder since the kill of hub a shows it")
+	}
 }
 
 // checkProcesses wants the pids of all nodes' processes, and a new one after the kill.
 func checkProcesses(t *testing.T, text string) {
 	t.Helper()
 	pids := map[string]bool{}
-	roles := []string{"hub a: tmss run", "hub a: tmss directory"}
+	roles := []string{"hub a: tmss run", "hub a: tmss directory", "hub b: tmss run"}
 	for _, office := range []string{"london", "hongkong"} {
 		roles = append(roles, office+": lmss run", office+": lmss signal", office+": lmss media")
 	}
@@ -80,6 +115,9 @@ func checkProcesses(t *testing.T, text string) {
 		t.Errorf("pids %v of %d processes", pids, len(roles))
 	}
 	old, fresh := find(t, text, `killed pid (\d+)`), find(t, text, `started it again: pid (\d+)`)
+	if hub := find(t, text, `killed hub a, pid (\d+)`); hub != find(t, text, `hub a: tmss run: pid (\d+)`) {
+		t.Errorf("pid %s was killed, which is not hub a", hub)
+	}
 	if old != find(t, text, `london: lmss signal: pid (\d+)`) || pids[fresh] {
 		t.Errorf("pid %s was killed and %s began", old, fresh)
 	}
@@ -92,7 +130,15 @@ func checkRoutes(t *testing.T, text string) {
 		find(t, text, `(?m)^ *\| `+prefix+` +1 +site/`+site+` +`+site+` +learned `)
 		find(t, text, `(?m)^ *\| site/`+site+` +up +\S+ +alive +tls `)
 	}
-	find(t, text, `(?m)^ *\| hub/a +up +\S+ +alive +tls `)
+	find(t, text, `(?m)^ *\| 1xxx +1 +hub/b +hongkong +learned `)
+	find(t, text, `(?m)^ *\| 4xxx +2 +hub/a +london +learned `)
+	_, london, _ := strings.Cut(text, "$ mssctl peer list   (at london)")
+	london, _, _ = strings.Cut(london, "Register phones")
+	for _, hub := range []string{"hub/a", "hub/b"} {
+		for _, where := range []string{text, london} {
+			find(t, where, `(?m)^ *\| `+hub+` +up +\S+ +alive +tls `)
+		}
+	}
 }
 
 // checkOffices wants each phone to send its voice to the address of its own office, which is no other's.
@@ -118,10 +164,10 @@ func find(t *testing.T, text, pattern string) string {
 	return m[len(m)-1]
 }
 
-// checkLadder wants one Session-ID, the columns of all three nodes, their three legs, and the messages in order.
+// checkLadder wants one Session-ID, the columns of all four nodes, their three legs, and the messages in order.
 func checkLadder(t *testing.T, text string) {
 	t.Helper()
-	_, ladder, _ := strings.Cut(text, "and the hub  [")
+	_, ladder, _ := strings.Cut(text, "and both hubs  [")
 	ladder, _, _ = strings.Cut(ladder, "✓")
 	if n := strings.Count(ladder, "Session-ID"); n != 1 {
 		t.Errorf("%d Session-IDs in the ladder", n)
@@ -129,13 +175,13 @@ func checkLadder(t *testing.T, text string) {
 	if n := strings.Count(ladder, "Call-ID"); n != 3 {
 		t.Errorf("%d Call-IDs in the ladder of three legs", n)
 	}
-	find(t, ladder, `4001 +london +hub a +hongkong +1001\n`)
+	find(t, ladder, `4001 +london +hub a +hub b +hongkong +1001\n`)
 	find(t, text, `[1-9]\d* messages between nodes, each traced alike by its sender and its receiver`)
-	find(t, text, `one Session-ID on all three nodes: [0-9a-f]{32}\n`)
+	find(t, text, `one Session-ID on all four nodes: [0-9a-f]{32}\n`)
 	rest := ladder
 	for _, message := range []string{
-		"INVITE 1001", "401 ", "INVITE 1001", "INVITE 1001", "INVITE 1001", "INVITE 1001", "180 ", "180 ", "180 ", "180 ",
-		"200 OK (INVITE", "200 OK (INVITE", "200 OK (INVITE", "200 OK (INVITE",
+		"INVITE 1001", "401 ", "INVITE 1001", "INVITE 1001", "INVITE 1001", "INVITE 1001", "INVITE 1001", "180 ", "180 ", "180 ", "180 ", "180 ",
+		"200 OK (INVITE", "200 OK (INVITE", "200 OK (INVITE", "200 OK (INVITE", "200 OK (INVITE",
 	} {
 		_, after, found := strings.Cut(rest, message)
 		if !found {
@@ -156,8 +202,8 @@ func checkLadder(t *testing.T, text string) {
 func checkCounts(t *testing.T, text string) {
 	t.Helper()
 	rows := regexp.MustCompile(`the relay in (?:london|hongkong) counted (\d+) packets (?:to|from) \d+, the phone (\d+)`).FindAllStringSubmatch(text, -1)
-	if len(rows) != 8 {
-		t.Errorf("%d counts of packets, eight are due", len(rows))
+	if len(rows) != 16 {
+		t.Errorf("%d counts of packets, eight of each call are due", len(rows))
 	}
 	for _, row := range rows {
 		relay, err1 := strconv.Atoi(row[1])
@@ -202,7 +248,7 @@ func TestDemoUpEndsWithCtrlC(t *testing.T) {
 		t.Errorf("ended with %v\n%s%s", err, text.String(), rest)
 	}
 	find(t, string(rest), `no process, port or file is left`)
-	for _, a := range []netip.Addr{address, address.Next(), address.Next().Next()} {
+	for _, a := range []netip.Addr{address, address.Next(), address.Next().Next(), address.Next().Next().Next()} {
 		if bound := node.Bound(a); len(bound) != 0 {
 			t.Errorf("left bound: %v", bound)
 		}

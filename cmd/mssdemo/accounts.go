@@ -14,12 +14,13 @@ const (
 	callerName      = "4001" // London, over UDP
 	neighbourName   = "4002" // London, over TCP
 	calleeName      = "1001" // Hong Kong, over TCP
+	farNeighbour    = "1002" // Hong Kong, over UDP
 	toneName        = "4009" // London; answers by itself with --up
 	farToneName     = "1009" // Hong Kong; answers by itself with --up
 )
 
 // tones are what the phones send, in hertz; none is a harmonic of another.
-var tones = map[string]float64{callerName: 440, calleeName: 620, neighbourName: 910, toneName: 440, farToneName: 620}
+var tones = map[string]float64{callerName: 440, calleeName: 620, neighbourName: 910, farNeighbour: 770, toneName: 440, farToneName: 620}
 
 // londoners and hongkongers are the offices' users, with passwords made for this run.
 var (
@@ -33,6 +34,7 @@ var (
 	hongkongers = sync.OnceValue(func() []node.User {
 		return []node.User{
 			{Name: calleeName, Password: rand.Text(), Display: "Hong Kong One"},
+			{Name: farNeighbour, Password: rand.Text(), Display: "Hong Kong Two"},
 			{Name: farToneName, Password: rand.Text(), Display: "Hong Kong Tone"},
 		}
 	})

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/mss-federation/mss/cmd/internal/rig/node"
 	"github.com/mss-federation/mss/pkg/siptransport"
 	"github.com/mss-federation/mss/pkg/tracering"
 )
@@ -48,13 +50,8 @@ func (d *demonstration) trace(ctx context.Context) (*journey, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.session == "" {
-		if d.session, err = sessionOf(first); err != nil {
-			return nil, err
-		}
-	}
 	j.messages = first
-	for _, n := range []controlled{d.hub, d.hongkong} {
+	for _, n := range d.wayToHongKong() {
 		more, err := traceOf(ctx, n, d.session)
 		if err != nil {
 			return nil, err
@@ -65,8 +62,21 @@ func (d *demonstration) trace(ctx context.Context) (*journey, error) {
 		j.messages = append(j.messages, more...)
 	}
 	j.name()
+	for i := range j.messages {
+		d.names[j.messages[i].Local] = j.messages[i].LocalName
+	}
+	maps.Copy(j.names, d.names)
 	j.merge()
 	return j, nil
+}
+
+// wayToHongKong are the nodes that a call passes after London, as far as they live.
+func (d *demonstration) wayToHongKong() []controlled {
+	all := []controlled{d.hubB, d.hongkong}
+	if d.hubA.PID(node.Supervisor) != 0 {
+		all = append([]controlled{d.hubA}, all...)
+	}
+	return all
 }
 
 func traceOf(ctx context.Context, n controlled, id string) ([]traced, error) {
@@ -99,10 +109,11 @@ func sessionOf(messages []traced) (string, error) {
 	return found[0], nil
 }
 
-// name gives each address its party's name: a node's own name for itself is better than what its neighbours call it.
+// name gives each address its party's name: a node's own name for itself is better than what its neighbours call it. An
+// address from which a hub dialled another is known to that other one alone, which calls it hub/a.
 func (j *journey) name() {
 	for i := range j.messages {
-		j.names[j.messages[i].Remote] = j.messages[i].RemoteName
+		j.names[j.messages[i].Remote] = strings.Replace(j.messages[i].RemoteName, "hub/", "hub ", 1)
 	}
 	for i := range j.messages {
 		j.names[j.messages[i].Local] = j.messages[i].LocalName
@@ -113,13 +124,13 @@ func (j *journey) name() {
 func (j *journey) merge() {
 	slices.SortStableFunc(j.messages, func(a, b traced) int { return a.At.Compare(b.At) })
 	type key struct {
-		from, to netip.AddrPort
+		from, to string
 		message  string
 	}
 	sent := map[key]int{}
 	j.messages = slices.DeleteFunc(j.messages, func(m traced) bool {
 		from, to := m.way()
-		k := key{from, to, m.Message}
+		k := key{j.names[from], j.names[to], m.Message}
 		if m.Out {
 			sent[k]++
 			return false
@@ -175,6 +186,16 @@ func (j *journey) passes(skip int, begins, from, to string) int {
 	return -1
 }
 
+// touches counts the messages that a party sent or was to receive.
+func (j *journey) touches(party string) (n int) {
+	for i := range j.messages {
+		if from, to := j.messages[i].way(); j.names[from] == party || j.names[to] == party {
+			n++
+		}
+	}
+	return n
+}
+
 // follows wants a message on each part of a way, in order.
 func (j *journey) follows(begins string, way ...string) error {
 	at := 0
@@ -186,13 +207,18 @@ func (j *journey) follows(begins string, way ...string) error {
 	return nil
 }
 
-// The parties of the call, from left to right.
-var wayOut = []string{callerName, "london", "hub a", "hongkong", calleeName}
+// The parties of the call, from left to right, while hub a lives and when it is dead.
+var (
+	wayOut      = []string{callerName, "london", hubA, "hub b", "hongkong", calleeName}
+	wayWithoutA = []string{callerName, "london", "hub b", "hongkong", calleeName}
+)
 
-func wayBack() []string {
-	back := slices.Clone(wayOut)
-	slices.Reverse(back)
-	return back
+const hubA = "hub a"
+
+func back(way []string) []string {
+	way = slices.Clone(way)
+	slices.Reverse(way)
+	return way
 }
 
 func (d *demonstration) ladder(ctx context.Context) error {
@@ -206,12 +232,12 @@ func (d *demonstration) ladder(ctx context.Context) error {
 		way    []string
 	}{
 		{"INVITE ", wayOut},
-		{"SIP/2.0 180 ", wayBack()},
-		{"SIP/2.0 200 ", wayBack()},
+		{"SIP/2.0 180 ", back(wayOut)},
+		{"SIP/2.0 200 ", back(wayOut)},
 		// Each office acknowledges its own leg, without waiting for the other.
 		{"ACK ", wayOut[:2]},
-		{"ACK ", wayOut[1:4]},
-		{"ACK ", wayOut[3:]},
+		{"ACK ", wayOut[1:5]},
+		{"ACK ", wayOut[4:]},
 	} {
 		if err := j.follows(c.begins, c.way...); err != nil {
 			return err
@@ -222,11 +248,11 @@ func (d *demonstration) ladder(ctx context.Context) error {
 		return fmt.Errorf("only the receiver traced %v", alone)
 	}
 	d.seen("%d messages between nodes, each traced alike by its sender and its receiver", j.twice)
-	d.seen("one Session-ID on all three nodes: %s", d.session)
+	d.seen("one Session-ID on all four nodes: %s", d.session)
 	return nil
 }
 
-// ladderAfter shows that the new process traced the call that it took over, and that it passed the hub again.
+// ladderAfter shows where the call went since the kill, with hub a dead.
 func (d *demonstration) ladderAfter(ctx context.Context) error {
 	j, err := d.trace(ctx)
 	if err != nil {
@@ -234,9 +260,12 @@ func (d *demonstration) ladderAfter(ctx context.Context) error {
 	}
 	j.since(d.killed)
 	d.block(j.draw())
-	if err := errors.Join(j.follows("INVITE ", wayOut...), j.follows("BYE ", wayBack()...)); err != nil {
+	if err := errors.Join(j.follows("INVITE ", wayWithoutA...), j.follows("BYE ", back(wayWithoutA)...)); err != nil {
 		return err
 	}
-	d.seen("since the kill the re-INVITE and the BYE went through the hub")
+	if n := j.touches(hubA); n > 0 {
+		return fmt.Errorf("%d messages since the kill were for hub a, which is dead", n)
+	}
+	d.seen("since the kill the re-INVITE and the BYE passed hub b, and nothing was sent to hub a")
 	return nil
 }

@@ -1,6 +1,6 @@
 // Command mssdemo shows what MSS does, on one machine in under a minute, and proves it while it goes: it starts the
 // built programs as an operator would, lets test phones call through them with real voice, breaks something, and says
-// what each phone heard. "mssdemo --up" leaves hub and offices running for a softphone. It needs neither root nor a network.
+// what each phone heard. "mssdemo --up" leaves hubs and offices running for a softphone. It needs neither root nor a network.
 package main
 
 import (
@@ -31,10 +31,10 @@ func main() {
 type options struct {
 	bin string
 	up  bool
-	// listen is London's address; hongkong and hub are the others'. Zero: new ones.
-	listen, hongkong, hub netip.Addr
-	port                  uint16 // of both offices; zero: free ones
-	limit                 time.Duration
+	// listen is London's address; hongkong, hubA and hubB are the others'. Zero: new ones.
+	listen, hongkong, hubA, hubB netip.Addr
+	port                         uint16 // of both offices; zero: free ones
+	limit                        time.Duration
 }
 
 const (
@@ -68,7 +68,7 @@ func command(out io.Writer) *cobra.Command {
 	var listen string
 	cmd := &cobra.Command{
 		Use:           "mssdemo",
-		Short:         "Show a telephone call between two offices, and what happens when a process dies in it",
+		Short:         "Show a telephone call between two offices, and what happens when a hub or a process dies in it",
 		Version:       version.Long(),
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
@@ -84,7 +84,7 @@ func command(out io.Writer) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&o.up, "up", false, "leave hub and offices running for your own softphone, until Ctrl-C")
+	flags.BoolVar(&o.up, "up", false, "leave hubs and offices running for your own softphone, until Ctrl-C")
 	flags.StringVar(&listen, "listen", "", "address of this machine where London serves phones (default with --up 127.0.11.1)")
 	flags.Uint16Var(&o.port, "port", 0, "SIP port of both offices, UDP and TCP (default: free ones; with --up 5060)")
 	flags.StringVar(&o.bin, "bin", "", "folder of lmss, tmss and mssctl (default: mssdemo's own)")
@@ -127,6 +127,7 @@ func (o *options) place(listen string) (err error) {
 	if o.hongkong = netip.AddrFrom4([4]byte{127, 0, 11, 2}); o.listen.IsLoopback() && o.listen.Is4() {
 		o.hongkong = o.listen.Next()
 	}
-	o.hub = o.hongkong.Next()
+	o.hubA = o.hongkong.Next()
+	o.hubB = o.hubA.Next()
 	return nil
 }

@@ -28,8 +28,13 @@ type relay struct {
 	Received uint64 `json:"received"`
 }
 
-// record wants one record of the call at each office, with the packets that the phones counted.
-func (d *demonstration) record(ctx context.Context) error {
+func (d *demonstration) record(ctx context.Context) error { return d.records(ctx, false) }
+
+func (d *demonstration) recordRecovered(ctx context.Context) error { return d.records(ctx, true) }
+
+// records wants one record of the call at each office, with the packets that the phones counted. In London the call was
+// recovered by a new process, or was not.
+func (d *demonstration) records(ctx context.Context, recovered bool) error {
 	var errs []error
 	for _, office := range []*node.Node{d.london, d.hongkong} {
 		r, err := d.oneRecord(ctx, office)
@@ -38,6 +43,9 @@ func (d *demonstration) record(ctx context.Context) error {
 		}
 		if err := d.ctl(ctx, office.Site(), office, "cdr", "list"); err != nil {
 			return err
+		}
+		if want := recovered && office == d.london; r.Recovered != want {
+			return fmt.Errorf("the record of the call in %s says recovered: %v", office.Site(), r.Recovered)
 		}
 		d.seen("one record of the call in %s: %s (%s), recovered: %v", office.Site(), r.End, r.Reason, r.Recovered)
 		errs = append(errs, d.counts(office.Site(), r))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"time"
 
 	"github.com/mss-federation/mss/cmd/internal/rig/node"
@@ -15,25 +16,27 @@ import (
 type demonstration struct {
 	narrator
 
-	opt      options
-	hub      *node.Hub
-	london   *node.Node
-	hongkong *node.Node
-	// caller and neighbour are phones in London, callee is one in Hong Kong.
-	caller, neighbour, callee *phone.Phone
-	phones                    []*phone.Phone
-	call                      conversation
-	session                   string // the call's Session-ID
-	killed                    time.Time
+	opt              options
+	hubA, hubB       *node.Hub
+	london, hongkong *node.Node
+	// caller and neighbour are phones in London, callee and farNeighbour are in Hong Kong.
+	caller, neighbour, callee, farNeighbour *phone.Phone
+	phones                                  []*phone.Phone
+
+	call    conversation
+	session string // the call's Session-ID
+	killed  time.Time
+	names   map[netip.AddrPort]string // what the nodes of earlier traces, some dead by now, call themselves
 }
 
 // show runs the steps and cleans up after them, whatever happens.
 func show(ctx context.Context, opt options, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, opt.limit)
 	defer cancel()
-	d := &demonstration{narrator: narrator{out: out, began: time.Now()}, opt: opt}
-	fmt.Fprintln(out, "Two offices and a hub: London, extensions 4xxx, and Hong Kong, 1xxx. Each has its server (an L-MSS) and phones\n"+
-		"that really send voice; the hub (a T-MSS) knows which numbers live where.")
+	d := &demonstration{narrator: narrator{out: out, began: time.Now()}, opt: opt, names: map[netip.AddrPort]string{}}
+	fmt.Fprintln(out, "Two offices and two hubs: London, extensions 4xxx, and Hong Kong, 1xxx. Each has its server (an L-MSS) and phones\n"+
+		"that really send voice; the hubs (T-MSS a and b) tell each other which numbers live where. London is at both hubs\n"+
+		"and prefers a; Hong Kong is at b alone.")
 	err := d.steps(ctx)
 	err = errors.Join(err, d.stop())
 	if err != nil {
@@ -48,18 +51,25 @@ func (d *demonstration) steps(ctx context.Context) error {
 		heading string
 		run     func(context.Context) error
 	}{
-		{"Begin the domain example.org with hub a and its directory", d.startHub},
+		{"Begin the domain example.org with hub a and its directory", d.startHubA},
+		{"Hub b joins", d.startHubB},
 		{"London and Hong Kong join", d.startOffices},
-		{"What the hub knows", d.routes},
+		{"What the hubs know", d.routes},
 		{"Register phones", d.register},
 		{"4001 in London calls 1001 in Hong Kong", d.callFar},
-		{"The call's SIP ladder, from the traces of both offices and the hub", d.ladder},
+		{"The call's SIP ladder, from the traces of both offices and both hubs", d.ladder},
 		{"Hold and resume", d.hold},
-		{"kill -9 of London's lmss signal, in the call", d.kill},
+		{"kill -9 of hub a and its directory, in the call", d.killHub},
+		{"Hold and resume, without hub a", d.hold},
 		{"Hang up", d.hangup},
 		{"What the offices recorded", d.record},
-		{"The ladder since the kill", d.ladderAfter},
-		{"4002 calls 4001: inside London, without the hub", d.callNear},
+		{"The ladder since the kill of hub a", d.ladderAfter},
+		{"4001 in London calls 1001 in Hong Kong again", d.callFar},
+		{"kill -9 of London's lmss signal, in the call", d.kill},
+		{"Hang up", d.hangup},
+		{"What the offices recorded", d.recordRecovered},
+		{"The ladder since the kill of lmss signal", d.ladderAfter},
+		{"4002 calls 4001: inside London, without a hub", d.callNear},
 	} {
 		d.heading(s.heading)
 		if err := s.run(ctx); err != nil {
@@ -97,7 +107,7 @@ func (d *demonstration) stop() error {
 			d.block(n.run.Log())
 		}
 	} else if len(nodes) > 0 {
-		d.seen("the offices and the hub stopped; no process, port or file is left")
+		d.seen("offices and hubs stopped; no process, port or file is left")
 	}
 	for _, n := range nodes {
 		errs = append(errs, n.run.Remove())
@@ -110,15 +120,17 @@ type namedNode struct {
 	run  running
 }
 
-// nodes are those that run, the offices before the hub that they need.
+// nodes are those that were started, each before those that it needs.
 func (d *demonstration) nodes() (all []namedNode) {
 	for _, n := range []*node.Node{d.london, d.hongkong} {
 		if n != nil {
 			all = append(all, namedNode{n.Site(), n})
 		}
 	}
-	if d.hub != nil {
-		all = append(all, namedNode{"hub " + d.hub.Name(), d.hub})
+	for _, h := range []*node.Hub{d.hubB, d.hubA} {
+		if h != nil {
+			all = append(all, namedNode{"hub " + h.Name(), h})
+		}
 	}
 	return all
 }

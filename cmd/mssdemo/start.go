@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -13,51 +14,75 @@ import (
 
 func since(t time.Time) time.Duration { return time.Since(t).Round(time.Millisecond) }
 
-func (d *demonstration) startHub(ctx context.Context) error {
-	began := time.Now()
-	h, err := node.StartHub(ctx, node.HubOptions{Bin: d.opt.bin, Addr: d.opt.hub})
+func (d *demonstration) startHubA(ctx context.Context) (err error) {
+	if d.hubA, err = d.startHub(ctx, "tmss init", node.HubOptions{Hub: "a", Addr: d.opt.hubA}); err != nil {
+		return err
+	}
+	d.seen("hub a: tmss directory: pid %d (etcd: which hubs and offices there are)", d.hubA.PID(node.Directory))
+	return nil
+}
+
+func (d *demonstration) startHubB(ctx context.Context) error {
+	token, err := d.hubA.HubToken(ctx, "b")
 	if err != nil {
 		return err
 	}
-	d.hub = h
-	d.say("$ tmss init; tmss run   (in %s)", h.Dir())
-	d.seen("hub a: tmss run: pid %d, SIP on tls %v, routes and enrolment on %v, ready after %v", h.PID(node.Supervisor), h.TLS(), h.GRPC(), since(began))
-	d.seen("hub a: tmss directory: pid %d (etcd: which hubs and offices there are)", h.PID(node.Directory))
+	d.say("$ mssctl hub token b   (at hub a)")
+	d.hubB, err = d.startHub(ctx, "tmss join "+token[:8]+"...", node.HubOptions{Hub: "b", Addr: d.opt.hubB, Token: token})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(d.hubA.WaitPeer(ctx, "hub/b"), d.hubB.WaitPeer(ctx, "hub/a"), d.hubB.WaitTakesCalls(ctx)); err != nil {
+		return err
+	}
+	d.seen("hub b found hub a in the directory; each proved to the other who it is")
 	return nil
+}
+
+func (d *demonstration) startHub(ctx context.Context, birth string, opt node.HubOptions) (*node.Hub, error) {
+	began := time.Now()
+	opt.Bin = d.opt.bin
+	h, err := node.StartHub(ctx, opt)
+	if err != nil {
+		return nil, err
+	}
+	d.say("$ %s; tmss run   (in %s)", birth, h.Dir())
+	d.seen("hub %s: tmss run: pid %d, SIP on tls %v, routes and enrolment on %v, ready after %v",
+		h.Name(), h.PID(node.Supervisor), h.TLS(), h.GRPC(), since(began))
+	return h, nil
 }
 
 func (d *demonstration) startOffices(ctx context.Context) (err error) {
 	if d.london, err = d.startOffice(ctx, node.Options{
-		Site: "london", Numbers: []string{londonNumbers}, Users: londoners(), Addr: d.opt.listen, Port: d.opt.port,
+		Site: "london", Numbers: []string{londonNumbers}, Users: londoners(), Addr: d.opt.listen, Port: d.opt.port, Extra: "uplinks: [a, b]",
 	}); err != nil {
 		return err
 	}
 	d.hongkong, err = d.startOffice(ctx, node.Options{
-		Site: "hongkong", Numbers: []string{hongkongNumbers}, Users: hongkongers(), Addr: d.opt.hongkong, Port: d.opt.port,
+		Site: "hongkong", Numbers: []string{hongkongNumbers}, Users: hongkongers(), Addr: d.opt.hongkong, Port: d.opt.port, Extra: "uplinks: [b]",
 	})
 	if err != nil {
 		return err
 	}
-	for _, n := range []*node.Node{d.london, d.hongkong} {
-		if err := n.WaitUplink(ctx, d.hub.Name()); err != nil {
-			return err
-		}
-	}
-	if err := d.hub.WaitRoutes(ctx, d.london.Site(), d.hongkong.Site()); err != nil {
+	if err := errors.Join(
+		d.london.WaitUplink(ctx, "a"), d.london.WaitUplink(ctx, "b"), d.hongkong.WaitUplink(ctx, "b"),
+		d.hubA.WaitRoutes(ctx, d.london.Site()), d.hubB.WaitRoutes(ctx, d.london.Site(), d.hongkong.Site()),
+		d.hubA.WaitPath(ctx, hongkongNumbers, "hub/b"),
+	); err != nil {
 		return err
 	}
-	d.seen("both offices dialled the hub over TLS, proved who they are, and announced their numbers")
+	d.seen("London dialled hubs a and b over TLS, Hong Kong hub b; they proved who they are, and announced their numbers")
 	return nil
 }
 
 // startOffice gives the office its numbers at the hub, lets it join with a token, and starts it.
 func (d *demonstration) startOffice(ctx context.Context, opt node.Options) (*node.Node, error) {
-	if err := d.hub.AddSite(ctx, opt.Site, opt.Numbers...); err != nil {
+	if err := d.hubA.AddSite(ctx, opt.Site, opt.Numbers...); err != nil {
 		return nil, err
 	}
 	var err error
 	opt.Bin = d.opt.bin
-	if opt.Token, err = d.hub.SiteToken(ctx, opt.Site); err != nil {
+	if opt.Token, err = d.hubA.SiteToken(ctx, opt.Site); err != nil {
 		return nil, err
 	}
 	began := time.Now()
@@ -66,7 +91,7 @@ func (d *demonstration) startOffice(ctx context.Context, opt node.Options) (*nod
 		return nil, err
 	}
 	d.say("$ mssctl site add %s --prefix %s; mssctl site token %s   (at hub a)", opt.Site, strings.Join(opt.Numbers, ","), opt.Site)
-	d.say("$ lmss join %s...; lmss run   (in %s)", opt.Token[:8], n.Dir())
+	d.say("$ lmss join %s...; lmss run   (in %s, with %s)", opt.Token[:8], n.Dir(), opt.Extra)
 	d.seen("%s: lmss run: pid %d, SIP on udp %v and tcp %v, ready after %v", opt.Site, n.PID(node.Supervisor), n.UDP(), n.TCP(), since(began))
 	d.seen("%s: lmss signal: pid %d (decides about calls)", opt.Site, n.PID(node.Signal))
 	d.seen("%s: lmss media: pid %d (carries voice)", opt.Site, n.PID(node.Media))
@@ -90,13 +115,14 @@ func (d *demonstration) ctl(ctx context.Context, where string, n controlled, arg
 }
 
 func (d *demonstration) routes(ctx context.Context) error {
-	if err := d.ctl(ctx, "hub a", d.hub, "route", "list"); err != nil {
-		return err
+	for _, h := range []*node.Hub{d.hubA, d.hubB} {
+		for _, what := range []string{"route", "peer"} {
+			if err := d.ctl(ctx, "hub "+h.Name(), h, what, "list"); err != nil {
+				return err
+			}
+		}
 	}
-	d.seen("%s leads to Hong Kong, %s to London", hongkongNumbers, londonNumbers)
-	if err := d.ctl(ctx, "hub a", d.hub, "peer", "list"); err != nil {
-		return err
-	}
+	d.seen("%s leads to Hong Kong, from hub a over hub b; %s leads to London from both", hongkongNumbers, londonNumbers)
 	return d.ctl(ctx, "london", d.london, "peer", "list")
 }
 
@@ -110,6 +136,7 @@ func (d *demonstration) register(ctx context.Context) error {
 		{&d.caller, callerName, phone.UDP, d.london},
 		{&d.neighbour, neighbourName, phone.TCP, d.london},
 		{&d.callee, calleeName, phone.TCP, d.hongkong},
+		{&d.farNeighbour, farNeighbour, phone.UDP, d.hongkong},
 	} {
 		made, err := d.phone(phone.Options{Name: p.name, Transport: p.transport}, p.office)
 		if err != nil {

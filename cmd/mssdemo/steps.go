@@ -43,6 +43,13 @@ func (d *demonstration) callFar(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	traced, err := traceOf(ctx, d.london, d.call.out.ID())
+	if err != nil {
+		return err
+	}
+	if d.session, err = sessionOf(traced); err != nil {
+		return err
+	}
 	if err := rest(ctx, talkTime); err != nil {
 		return err
 	}

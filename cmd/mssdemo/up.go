@@ -11,7 +11,7 @@ import (
 	"github.com/mss-federation/mss/cmd/internal/rig/phone"
 )
 
-// up runs hub and offices until ctx ends, for softphones of the operator's own.
+// up runs hubs and offices until ctx ends, for softphones of the operator's own.
 func up(ctx context.Context, opt options, out io.Writer) error {
 	d := &demonstration{narrator: narrator{out: out, began: time.Now()}, opt: opt}
 	err := d.serve(ctx)
@@ -23,7 +23,11 @@ func up(ctx context.Context, opt options, out io.Writer) error {
 
 func (d *demonstration) serve(ctx context.Context) error {
 	d.heading("Begin the domain example.org with hub a and its directory")
-	if err := d.startHub(ctx); err != nil {
+	if err := d.startHubA(ctx); err != nil {
+		return err
+	}
+	d.heading("Hub b joins")
+	if err := d.startHubB(ctx); err != nil {
 		return err
 	}
 	d.heading("London and Hong Kong join")
@@ -56,7 +60,7 @@ func (d *demonstration) explain() {
 		passwordOf(callerName), farToneName, d.london.UDP()))
 	d.say("A phone on another machine: start again with --listen and this machine's address, which becomes London's.")
 	d.say("Look inside:")
-	for _, dir := range []string{d.hub.Dir(), d.london.Dir(), d.hongkong.Dir()} {
+	for _, dir := range []string{d.hubA.Dir(), d.hubB.Dir(), d.london.Dir(), d.hongkong.Dir()} {
 		d.block(fmt.Sprintf("%s/mssctl --socket %s/admin.sock status", d.opt.bin, dir))
 	}
 	d.say("Ctrl-C ends it.")

@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // HubOptions say what hub to start.
@@ -132,6 +134,19 @@ func (h *Hub) UDP() netip.AddrPort { return h.udp }
 // GRPC is where routes are exchanged and nodes join.
 func (h *Hub) GRPC() netip.AddrPort { return h.grpc }
 
+// Kill ends supervisor and directory with SIGKILL, gives the moment, and waits until the supervisor is gone.
+func (h *Hub) Kill() (time.Time, error) {
+	directory := h.PID(Directory)
+	at, err := h.KillSupervisor() // first: it would start the directory again
+	if err != nil || directory == 0 {
+		return at, err
+	}
+	if err := syscall.Kill(directory, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return at, fmt.Errorf("kill %s: %w", Directory, err)
+	}
+	return at, nil
+}
+
 // AddSite makes an office that owns prefixes such as 4xxx.
 func (h *Hub) AddSite(ctx context.Context, site string, prefixes ...string) error {
 	args := []string{"site", "add", site}
@@ -209,9 +224,34 @@ func (h *Hub) WaitRoutes(ctx context.Context, sites ...string) error {
 		}
 	}
 	for _, site := range sites {
-		if err := h.waitPeer(ctx, "site/"+site); err != nil {
-			return fmt.Errorf("hub %s: %w", h.opt.Hub, err)
+		if err := h.WaitPeer(ctx, "site/"+site); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// WaitPath waits until the hub takes a fresh path for a prefix whose next hop is as named, such as hub/b, and the trunk
+// there stands.
+func (h *Hub) WaitPath(ctx context.Context, prefix, nextHop string) error {
+	for {
+		routes, err := h.Routes(ctx)
+		if err == nil && slices.ContainsFunc(routes, func(r Route) bool {
+			return r.Prefix == prefix && r.NextHop == nextHop && r.Rank == 1 && !r.Stale && !r.Down
+		}) {
+			break
+		}
+		if stop := pause(ctx, askEvery); stop != nil {
+			return fmt.Errorf("hub %s takes no path to %s by %s: %w", h.opt.Hub, prefix, nextHop, errors.Join(stop, err))
+		}
+	}
+	return h.WaitPeer(ctx, nextHop)
+}
+
+// WaitPeer waits until the hub's session and trunk to a neighbour such as hub/b stand.
+func (h *Hub) WaitPeer(ctx context.Context, peer string) error {
+	if err := h.waitPeer(ctx, peer); err != nil {
+		return fmt.Errorf("hub %s: %w", h.opt.Hub, err)
 	}
 	return nil
 }
