@@ -163,16 +163,41 @@ func (j *journey) since(t time.Time) {
 	j.messages = slices.DeleteFunc(j.messages, func(m traced) bool { return m.At.Before(t) })
 }
 
-// draw is the ladder.
-func (j *journey) draw() string {
-	entries := make([]tracering.Entry, 0, len(j.messages))
+// draw is the ladder, with the parties of a way from left to right.
+func (j *journey) draw(way ...string) string {
+	entries := j.opening(way)
+	opening := len(entries)
 	for _, m := range j.messages {
 		entries = append(entries, tracering.Entry{
 			At: m.At.Local(), Out: m.Out, CallID: m.CallID, Message: []byte(m.Message),
 			Flow: siptransport.Flow{Local: m.Local, Remote: m.Remote},
 		})
 	}
-	return tracering.Ladder(entries, func(a netip.AddrPort) string { return j.names[a] })
+	text := tracering.Ladder(entries, func(a netip.AddrPort) string { return j.names[a] })
+	lines := strings.SplitAfter(text, "\n")
+	head := len(lines) - 1 - len(entries) // each message is a line, and nothing follows the last end of line
+	return strings.Join(slices.Delete(lines, head, head+opening), "")
+}
+
+// opening are messages that open a ladder's columns in the order of a way; draw takes them out again.
+func (j *journey) opening(way []string) (entries []tracering.Entry) {
+	if len(j.messages) == 0 {
+		return nil
+	}
+	addresses := map[string]netip.AddrPort{}
+	for _, m := range slices.Backward(j.messages) {
+		for _, a := range []netip.AddrPort{m.Local, m.Remote} {
+			addresses[j.names[a]] = a
+		}
+	}
+	for _, name := range way {
+		if a, ok := addresses[name]; ok {
+			entries = append(entries, tracering.Entry{
+				CallID: j.messages[0].CallID, Message: []byte("-"), Flow: siptransport.Flow{Local: a, Remote: a},
+			})
+		}
+	}
+	return entries
 }
 
 // passes says whether a message that begins so went from one party to another after the first skip messages, and which.
@@ -226,7 +251,7 @@ func (d *demonstration) ladder(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.block(j.draw())
+	d.block(j.draw(wayOut...))
 	for _, c := range []struct {
 		begins string
 		way    []string
@@ -259,7 +284,7 @@ func (d *demonstration) ladderAfter(ctx context.Context) error {
 		return err
 	}
 	j.since(d.killed)
-	d.block(j.draw())
+	d.block(j.draw(wayWithoutA...))
 	if err := errors.Join(j.follows("INVITE ", wayWithoutA...), j.follows("BYE ", back(wayWithoutA)...)); err != nil {
 		return err
 	}

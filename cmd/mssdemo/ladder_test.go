@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -54,6 +55,10 @@ func TestJourney(t *testing.T) {
 	}
 	if err := j.follows("SIP/2.0 180 ", "4001", "london"); err == nil {
 		t.Error("a 180 went the wrong way")
+	}
+	if text := j.draw("hub a", "nobody", "london", "4001"); strings.Count(text, ":00:00.00") != 4 ||
+		!regexp.MustCompile(`(?m)^ +hub a +london +4001$`).MatchString(text) {
+		t.Errorf("ladder from right to left:\n%s", text)
 	}
 	if text := j.draw(); strings.Count(text, "180 Ringing") != 2 || !strings.Contains(text, "4001") || !strings.Contains(text, "hub a") {
 		t.Errorf("ladder:\n%s", text)
