@@ -183,7 +183,7 @@ func nobody(t *testing.T) *clientv3.Client {
 }
 
 // slack is what a busy machine may add to a bound.
-const slack = 2 * time.Second
+const slack = 500 * time.Millisecond
 
 // refused wants a write to be refused in time, with a sentence that says what still works.
 func refused(t *testing.T, h *hub) {

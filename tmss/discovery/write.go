@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// writeLimit keeps the promise that a change without quorum is refused within 2 s.
-	writeLimit = 1800 * time.Millisecond
+	// writeLimit keeps the promise that a change without quorum is refused within 2 s, with room for a busy
+	// machine; a healthy directory takes a first write within about 1 s.
+	writeLimit = 1500 * time.Millisecond
 	// seeLimit is how long a writer waits until the view has its own change.
 	seeLimit = time.Second
 )
