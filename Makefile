@@ -167,7 +167,7 @@ bench: setup-packages build ## CPU per call beside Kamailio (by hand; see deploy
 	@$(BIN)/bench $(BENCH)
 
 .PHONY: e2e-chain
-e2e-chain: setup-packages build ## calls and voice from office to office over their hub, counted (by hand; CHAIN='-h' lists its flags)
+e2e-chain: setup-packages build ## calls and voice from office to office over two hubs, counted (by hand; CHAIN='-h' lists its flags)
 	@go build -o $(BIN)/bench ./cmd/internal/bench
 	@$(BIN)/bench -parts chain $(CHAIN)
 

@@ -37,7 +37,7 @@ var errChain = errors.New("the chain did not carry everything")
 
 // runChain is the part that sends calls the whole way between two offices.
 func runChain(ctx context.Context, o options, out io.Writer) (err error) {
-	fmt.Fprintf(out, "\nchain: phone → office london → hub a → office hongkong → phone, trunks over TLS\n")
+	fmt.Fprintf(out, "\nchain: phone → office london → hub a → hub b → office hongkong → phone, trunks over TLS\n")
 	c, err := chain.Open(ctx, chain.Options{Bin: o.place.Bin, Files: o.place.Files})
 	if err != nil {
 		return err
@@ -50,6 +50,7 @@ func runChain(ctx context.Context, o options, out io.Writer) (err error) {
 		return err
 	}
 	v.calls(calls)
+	voiceCalls := 0
 	if o.chain.voice.Seconds > 0 {
 		fmt.Fprintf(out, "voice: %v\n", o.chain.voice)
 		voice, err := c.Voice(ctx, o.chain.voice)
@@ -57,12 +58,14 @@ func runChain(ctx context.Context, o options, out io.Writer) (err error) {
 			return err
 		}
 		v.voice(voice)
+		voiceCalls = voice.Calls
 	}
 	repeats, err := c.Repeats(ctx)
 	if err != nil {
 		return err
 	}
 	v.repeats(repeats)
+	v.way(repeats, calls.Calls+voiceCalls)
 	if !v.good {
 		return errChain
 	}
@@ -103,5 +106,17 @@ func (v *verdict) voice(r chain.VoiceResult) {
 func (v *verdict) repeats(all []chain.Repeats) {
 	for _, r := range all {
 		v.say(r.Finals == 0, "%s sent %d final responses again, %d messages in all; %d requests came again", r.Node, r.Finals, r.All, r.Again)
+	}
+}
+
+// requestsOfCall are the requests of a whole call that a hub passes on: INVITE and BYE. It counts an ACK elsewhere.
+const requestsOfCall = 2
+
+// way wants every call to have passed each hub: one that took a shorter way would prove less.
+func (v *verdict) way(all []chain.Repeats, calls int) {
+	for _, r := range all {
+		if r.Hub {
+			v.say(r.Passed >= uint64(requestsOfCall*calls), "%s passed %d requests of %d calls", r.Node, r.Passed, calls)
+		}
 	}
 }

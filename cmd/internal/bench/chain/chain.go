@@ -1,11 +1,11 @@
 // Package chain runs the whole way of a call between offices, as the processes that it is in production: a phone, its
-// office, a hub, the other office, the other phone. The trunks are TLS with certificates of the domain. It counts calls
-// and voice packets, and what the nodes had to send again. It prints nothing and judges nothing. Start at [Open].
+// office, a hub, the hub of the other office, that office, the other phone. The trunks are TLS with certificates of the
+// domain. It counts calls and voice packets, and what the nodes had to send again. It prints nothing and judges nothing.
+// Start at [Open].
 package chain
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -20,13 +20,16 @@ import (
 type Options struct {
 	Bin   string // folder of our built programs
 	Files string // deploy/bench
+	// Apart runs the directory on its own: see [node.HubOptions].
+	Apart bool
 }
 
-// Chain is two offices and the hub between them.
+// Chain is two offices and the two hubs between them: london is attached to both hubs and prefers a, hongkong has b
+// alone, so that its calls pass both.
 type Chain struct {
 	opt      Options
 	dir      string
-	hub      *node.Hub
+	a, b     *node.Hub
 	london   *node.Node // where calls begin
 	hongkong *node.Node
 	caller   netip.Addr     // of SIPp, which london knows by it
@@ -58,32 +61,53 @@ func (c *Chain) start(ctx context.Context) (err error) {
 	if c.callee, err = contender.FreePort(node.NewAddress()); err != nil {
 		return err
 	}
-	if c.hub, err = node.StartHub(ctx, node.HubOptions{Bin: c.opt.Bin}); err != nil {
+	if err = c.startHubs(ctx); err != nil {
 		return err
 	}
-	c.london, err = c.office(ctx, "london", "4xxx", fmt.Sprintf("  - {name: %q, password: %q, addresses: [%q]}\n  - {name: %q, password: %q}\n",
+	c.london, err = c.office(ctx, "london", "4xxx", "a, b", fmt.Sprintf("  - {name: %q, password: %q, addresses: [%q]}\n  - {name: %q, password: %q}\n",
 		sippCaller, password, c.caller, voiceCaller, password))
 	if err != nil {
 		return err
 	}
-	c.hongkong, err = c.office(ctx, "hongkong", "1xxx", fmt.Sprintf("  - {name: %q, target: %q}\n  - {name: %q, password: %q}\n",
+	c.hongkong, err = c.office(ctx, "hongkong", "1xxx", "b", fmt.Sprintf("  - {name: %q, target: %q}\n  - {name: %q, password: %q}\n",
 		sippCalled, c.callee, voiceCalled, password))
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.london.WaitUplink(ctx, c.hub.Name()), c.hongkong.WaitUplink(ctx, c.hub.Name()),
-		c.hub.WaitRoutes(ctx, c.london.Site(), c.hongkong.Site()), c.hub.WaitTakesCalls(ctx))
+	return c.WaitWhole(ctx)
 }
 
-func (c *Chain) office(ctx context.Context, site, numbers, users string) (*node.Node, error) {
-	if err := c.hub.AddSite(ctx, site, numbers); err != nil {
+func (c *Chain) startHubs(ctx context.Context) (err error) {
+	if c.a, err = node.StartHub(ctx, node.HubOptions{Bin: c.opt.Bin, Hub: "a", Apart: c.opt.Apart}); err != nil {
+		return err
+	}
+	token, err := c.a.HubToken(ctx, "b")
+	if err != nil {
+		return err
+	}
+	c.b, err = node.StartHub(ctx, node.HubOptions{Bin: c.opt.Bin, Hub: "b", Token: token})
+	return err
+}
+
+// WaitWhole waits until each node has its sessions, trunks and routes, and calls from london pass both hubs.
+func (c *Chain) WaitWhole(ctx context.Context) error {
+	return errors.Join(c.london.WaitUplink(ctx, "a"), c.london.WaitUplink(ctx, "b"), c.hongkong.WaitUplink(ctx, "b"),
+		c.b.WaitRoutes(ctx, c.london.Site(), c.hongkong.Site()), c.a.WaitPath(ctx, "1xxx", "hub/b"),
+		c.a.WaitTakesCalls(ctx), c.b.WaitTakesCalls(ctx))
+}
+
+// Hubs are the two, in the order in which calls pass them.
+func (c *Chain) Hubs() (a, b *node.Hub) { return c.a, c.b }
+
+func (c *Chain) office(ctx context.Context, site, numbers, hubs, users string) (*node.Node, error) {
+	if err := c.a.AddSite(ctx, site, numbers); err != nil {
 		return nil, err
 	}
-	token, err := c.hub.SiteToken(ctx, site)
+	token, err := c.a.SiteToken(ctx, site)
 	if err != nil {
 		return nil, err
 	}
-	return node.Start(ctx, node.Options{Bin: c.opt.Bin, Site: site, Numbers: []string{numbers}, Token: token, Extra: "users:\n" + users})
+	return node.Start(ctx, node.Options{Bin: c.opt.Bin, Site: site, Numbers: []string{numbers}, Token: token, Extra: "uplinks: [" + hubs + "]\nusers:\n" + users})
 }
 
 // Close ends what Open started, and says if anything was left behind.
@@ -94,8 +118,10 @@ func (c *Chain) Close() error {
 			errs = append(errs, office.Stop(), office.Remove())
 		}
 	}
-	if c.hub != nil {
-		errs = append(errs, c.hub.Stop(), c.hub.Remove())
+	for _, hub := range []*node.Hub{c.b, c.a} { // a has the directory
+		if hub != nil {
+			errs = append(errs, hub.Stop(), hub.Remove())
+		}
 	}
 	return errors.Join(append(errs, os.RemoveAll(c.dir))...)
 }
@@ -107,60 +133,4 @@ func (c *Chain) folder(name string) (string, error) {
 		return "", fmt.Errorf("prepare: %w", err)
 	}
 	return dir, nil
-}
-
-// Repeats is what a node had to send again since it started.
-type Repeats struct {
-	Node   string
-	Finals uint64 // final responses
-	All    uint64 // all messages
-	Again  uint64 // requests that came again
-}
-
-// Repeats asks each node, in the order in which a call passes them.
-func (c *Chain) Repeats(ctx context.Context) ([]Repeats, error) {
-	var all []Repeats
-	for _, n := range []struct {
-		name string
-		ctl  func(context.Context, ...string) (string, error)
-	}{
-		{"office " + c.london.Site(), c.london.Ctl},
-		{"hub " + c.hub.Name(), c.hub.Ctl},
-		{"office " + c.hongkong.Site(), c.hongkong.Ctl},
-	} {
-		text, err := n.ctl(ctx, "status", "-o", "json")
-		if err != nil {
-			return nil, err
-		}
-		r, err := readRepeats(n.name, text)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, r)
-	}
-	return all, nil
-}
-
-func readRepeats(name, status string) (Repeats, error) {
-	var s struct {
-		Counters []struct {
-			Name  string
-			Value uint64
-		}
-	}
-	if err := json.Unmarshal([]byte(status), &s); err != nil {
-		return Repeats{}, fmt.Errorf("status of %s: %w", name, err)
-	}
-	r, found := Repeats{Node: name}, 0
-	fields := map[string]*uint64{"sip_finals_sent_again": &r.Finals, "sip_sent_again": &r.All, "sip_requests_came_again": &r.Again}
-	for _, counter := range s.Counters {
-		if field := fields[counter.Name]; field != nil {
-			*field = counter.Value
-			found++
-		}
-	}
-	if found != len(fields) {
-		return r, fmt.Errorf("status of %s has %d of %d counters", name, found, len(fields))
-	}
-	return r, nil
 }

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,14 +11,19 @@ import (
 
 func TestReadRepeats(t *testing.T) {
 	t.Parallel()
-	const whole = `{"counters": [{"name": "sip_finals_sent_again", "value": 1}, {"name": "sip_sent_again", "value": 3},
+	const office = `{"counters": [{"name": "sip_finals_sent_again", "value": 1}, {"name": "sip_sent_again", "value": 3},
 		{"name": "others", "value": 9}, {"name": "sip_requests_came_again", "value": 2}]}`
-	got, err := readRepeats("hub a", whole)
-	if want := (Repeats{Node: "hub a", Finals: 1, All: 3, Again: 2}); got != want || err != nil {
+	hub := strings.Replace(office, "others", "requests_forwarded", 1)
+	got, err := readRepeats("office a", false, office)
+	if want := (Repeats{Node: "office a", Finals: 1, All: 3, Again: 2}); got != want || err != nil {
 		t.Errorf("got %+v, want %+v: %v", got, want, err)
 	}
-	for _, bad := range []string{"", "{}", `{"counters": [{"name": "sip_sent_again", "value": 3}]}`} {
-		if got, err := readRepeats("hub a", bad); err == nil {
+	got, err = readRepeats("hub a", true, hub)
+	if want := (Repeats{Node: "hub a", Finals: 1, All: 3, Again: 2, Hub: true, Passed: 9}); got != want || err != nil {
+		t.Errorf("got %+v, want %+v: %v", got, want, err)
+	}
+	for _, bad := range []string{"", "{}", `{"counters": [{"name": "sip_sent_again", "value": 3}]}`, office} {
+		if got, err := readRepeats("hub a", true, bad); err == nil {
 			t.Errorf("%q was read as %+v", bad, got)
 		}
 	}

@@ -21,6 +21,9 @@ type HubOptions struct {
 	Addr   netip.Addr // zero: an own address in 127.0.0.0/8
 	// Token is what [Hub.HubToken] gave: the hub joins that domain and uses its directory. Zero: a new domain begins.
 	Token string
+	// Apart runs the directory on its own, from [Hub.Member] on: nothing starts it again when it ends. Only for the first
+	// hub of a domain.
+	Apart bool
 	// UDP opens a UDP socket too, for offices that Extra names by address.
 	UDP bool
 	// Extra is YAML that is added to the configuration at top level.
@@ -35,7 +38,8 @@ type Hub struct {
 	tls, grpc netip.AddrPort
 	udp       netip.AddrPort // zero without one
 	directory netip.AddrPort
-	logged    int // length of the log at the last start
+	member    *Member // nil unless the directory is apart
+	logged    int     // length of the log at the last start
 }
 
 // StartHub writes the configuration, begins the domain or joins one, starts the hub and waits until it is ready. The
@@ -46,7 +50,7 @@ func StartHub(ctx context.Context, opt HubOptions) (*Hub, error) {
 		return nil, err
 	}
 	if opt.Token == "" {
-		err = h.own(ctx, "init")
+		err = h.begin(ctx)
 	} else {
 		err = h.Join(ctx, opt.Token)
 	}
@@ -54,9 +58,17 @@ func StartHub(ctx context.Context, opt HubOptions) (*Hub, error) {
 		err = h.Run(ctx)
 	}
 	if err != nil {
-		return nil, h.failed(err)
+		return nil, errors.Join(h.failed(err), h.leaveMember())
 	}
 	return h, nil
+}
+
+// begin makes a new domain, and its directory if that is apart.
+func (h *Hub) begin(ctx context.Context) error {
+	if err := h.own(ctx, "init"); err != nil || h.member == nil {
+		return err
+	}
+	return h.member.Run(ctx)
 }
 
 // PrepareHub writes the configuration of a hub that has no identity yet. The caller removes it with Remove.
@@ -78,6 +90,11 @@ func PrepareHub(opt HubOptions) (*Hub, error) {
 		if opt.UDP {
 			h.udp = h.tls // its port number is free there too: the address is the hub's alone
 		}
+		if opt.Apart {
+			h.member, err = prepareMember(h)
+		}
+	}
+	if err == nil {
 		err = os.WriteFile(h.config, h.yaml(), 0o600)
 	}
 	if err != nil {
@@ -93,7 +110,10 @@ func (h *Hub) yaml() []byte {
 		udp = fmt.Sprintf("udp: [%q], ", h.udp)
 	}
 	text += fmt.Sprintf("listen: {tls: [%q], %sgrpc: %q}\n", h.tls, udp, h.grpc)
-	if h.opt.Token == "" {
+	switch {
+	case h.opt.Apart:
+		text += fmt.Sprintf("directory: {embedded: false, endpoints: [%q]}\n", h.member.listen)
+	case h.opt.Token == "":
 		text += fmt.Sprintf("directory: {listen: %q}\n", h.directory)
 	}
 	return []byte(text + h.opt.Extra + "\n")

@@ -27,6 +27,7 @@ const (
 type tree struct {
 	bin     string // folder of the built programs
 	program string // its own
+	verb    string // its subcommand that runs until it is stopped
 	dir     string
 	addr    netip.Addr
 	config  string
@@ -48,7 +49,7 @@ func newTree(bin, program string, addr netip.Addr) (*tree, error) {
 		addr = NewAddress()
 	}
 	return &tree{
-		bin: bin, program: program, dir: dir, addr: addr, config: filepath.Join(dir, program+".yaml"), seen: map[int]uint64{},
+		bin: bin, program: program, verb: Supervisor, dir: dir, addr: addr, config: filepath.Join(dir, program+".yaml"), seen: map[int]uint64{},
 	}, nil
 }
 
@@ -60,7 +61,7 @@ func (n *tree) launch() error {
 	}
 	defer log.Close()
 	// Not CommandContext: the node is ended by Stop, which looks for what is left.
-	cmd := exec.Command(filepath.Join(n.bin, n.program), "run", "--config", n.config) //nolint:noctx // see above
+	cmd := exec.Command(filepath.Join(n.bin, n.program), n.verb, "--config", n.config) //nolint:noctx // see above
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the terminal's Ctrl-C is for the demonstration
 	if err := cmd.Start(); err != nil {
