@@ -26,6 +26,8 @@ type HubOptions struct {
 	Apart bool
 	// UDP opens a UDP socket too, for offices that Extra names by address.
 	UDP bool
+	// Inside makes the hub's sockets and processes where Addr is, such as in a network namespace. Zero: here.
+	Inside Inside
 	// Extra is YAML that is added to the configuration at top level.
 	Extra string
 }
@@ -84,8 +86,13 @@ func PrepareHub(opt HubOptions) (*Hub, error) {
 		return nil, err
 	}
 	h := &Hub{tree: t, opt: opt}
+	h.enter(opt.Inside)
 	var ports []netip.AddrPort
-	if ports, err = freeTCP(h.addr, 3); err == nil {
+	err = h.inside(func() error {
+		ports, err = freeTCP(h.addr, 3)
+		return err
+	})
+	if err == nil {
 		h.tls, h.grpc, h.directory = ports[0], ports[1], ports[2]
 		if opt.UDP {
 			h.udp = h.tls // its port number is free there too: the address is the hub's alone
@@ -229,13 +236,16 @@ func (h *Hub) WaitTakesCalls(ctx context.Context) error {
 
 // WaitRoutes waits until the hub has fresh routes that the named offices announced, and their trunks stand.
 func (h *Hub) WaitRoutes(ctx context.Context, sites ...string) error {
+	missing := sites
 	for {
 		routes, err := h.Routes(ctx)
-		missing := slices.DeleteFunc(slices.Clone(sites), func(site string) bool {
-			return slices.ContainsFunc(routes, func(r Route) bool {
-				return r.NextHop == "site/"+site && r.Rank == 1 && r.Class == "learned" && !r.Stale && !r.Down
+		if err == nil {
+			missing = slices.DeleteFunc(slices.Clone(sites), func(site string) bool {
+				return slices.ContainsFunc(routes, func(r Route) bool {
+					return r.NextHop == "site/"+site && r.Rank == 1 && r.Class == "learned" && !r.Stale && !r.Down
+				})
 			})
-		})
+		}
 		if err == nil && len(missing) == 0 {
 			break
 		}

@@ -24,6 +24,8 @@ type Options struct {
 	Users  []User
 	// Numbers are the ranges that the office owns, such as 4xxx. Zero: its users' own numbers alone.
 	Numbers []string
+	// Inside makes the office's sockets and processes where Addr is, such as in a network namespace. Zero: here.
+	Inside Inside
 	// Token is what [Hub.SiteToken] gave: the office joins its domain before it starts. Zero: it stays alone.
 	Token string
 	// Extra is YAML that is added to the configuration at top level, such as "timers: {no_answer: 5s}".
@@ -73,7 +75,12 @@ func Prepare(opt Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{tree: t, opt: opt}
-	if n.udp, n.tcp, err = freePorts(n.addr, opt.Port); err == nil {
+	n.enter(opt.Inside)
+	err = n.inside(func() error {
+		n.udp, n.tcp, err = freePorts(n.addr, opt.Port)
+		return err
+	})
+	if err == nil {
 		err = os.WriteFile(n.config, n.yaml(), 0o600)
 	}
 	if err != nil {
@@ -117,7 +124,7 @@ func (n *Node) Run(ctx context.Context) error {
 // WaitReady waits until the office answers SIP on its UDP and TCP addresses. It fails at once when the supervisor ended.
 func (n *Node) WaitReady(ctx context.Context) error {
 	return n.whileRunning(ctx, func(ctx context.Context) error {
-		return errors.Join(probeUDP(ctx, n.udp), probeTCP(ctx, n.tcp))
+		return n.inside(func() error { return errors.Join(probeUDP(ctx, n.udp), probeTCP(ctx, n.tcp)) })
 	})
 }
 

@@ -175,7 +175,7 @@ func (n *tree) alive() []int {
 func Bound(addr netip.Addr) []string {
 	var out []string
 	for _, table := range []string{"udp", "tcp"} {
-		f, err := os.Open("/proc/net/" + table)
+		f, err := os.Open("/proc/thread-self/net/" + table) // of the namespace that the caller is in
 		if err != nil {
 			continue
 		}

@@ -28,6 +28,7 @@ type tree struct {
 	bin     string // folder of the built programs
 	program string // its own
 	verb    string // its subcommand that runs until it is stopped
+	inside  Inside
 	dir     string
 	addr    netip.Addr
 	config  string
@@ -49,7 +50,8 @@ func newTree(bin, program string, addr netip.Addr) (*tree, error) {
 		addr = NewAddress()
 	}
 	return &tree{
-		bin: bin, program: program, verb: Supervisor, dir: dir, addr: addr, config: filepath.Join(dir, program+".yaml"), seen: map[int]uint64{},
+		bin: bin, program: program, verb: Supervisor, inside: here, dir: dir, addr: addr,
+		config: filepath.Join(dir, program+".yaml"), seen: map[int]uint64{},
 	}, nil
 }
 
@@ -64,7 +66,7 @@ func (n *tree) launch() error {
 	cmd := exec.Command(filepath.Join(n.bin, n.program), n.verb, "--config", n.config) //nolint:noctx // see above
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the terminal's Ctrl-C is for the demonstration
-	if err := cmd.Start(); err != nil {
+	if err := n.inside(cmd.Start); err != nil {
 		return fmt.Errorf("start node: %w", err)
 	}
 	exited := make(chan struct{})
@@ -169,7 +171,7 @@ func (n *tree) destroy() error {
 // Gone waits until none of the node's processes runs and no socket is bound to its address.
 func (n *tree) Gone(ctx context.Context) error {
 	for {
-		alive, bound := n.alive(), Bound(n.addr)
+		alive, bound := n.alive(), n.bound()
 		if len(alive) == 0 && len(bound) == 0 {
 			return nil
 		}
@@ -228,7 +230,11 @@ func (n *tree) command(ctx context.Context, program string, args []string) (stri
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, filepath.Join(n.bin, program), args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
+	err := n.inside(cmd.Start)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
 		return stdout.String(), fmt.Errorf("%w: %s", err, bytes.TrimSpace(stderr.Bytes()))
 	}
 	return stdout.String(), nil

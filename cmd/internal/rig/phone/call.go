@@ -69,7 +69,11 @@ type dialog struct {
 }
 
 func (p *Phone) newCall(id string, outgoing bool) (*Call, error) {
-	v, err := voice.Open(p.opt.Local, p.opt.Tone)
+	var v *voice.Session
+	err := p.opt.Inside(func() (err error) {
+		v, err = voice.Open(p.opt.Local, p.opt.Tone)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open voice: %w", err)
 	}

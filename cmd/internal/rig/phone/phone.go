@@ -43,6 +43,9 @@ const (
 	HoldInactive HoldMode = "inactive"
 )
 
+// Inside calls f where sockets are to be made, such as in a network namespace; whatever f makes stays there.
+type Inside func(f func() error) error
+
 // Options say who the phone is and how it behaves.
 type Options struct {
 	Name      string         // user part of its address-of-record, and digest user
@@ -52,6 +55,7 @@ type Options struct {
 	Registrar netip.AddrPort // where requests outside of dialogs go
 	Transport Transport
 	Local     netip.Addr // address to bind; zero: the loopback of the registrar's family
+	Inside    Inside     // makes its sockets, where Local is; zero: here
 	Tone      float64    // hertz that it sends; 0 is silence
 	Codec     voice.Codec
 	OneCodec  bool          // offer and accept Codec alone, not the other one too
@@ -114,6 +118,9 @@ func New(opt Options) (*Phone, error) {
 			opt.Local = netip.IPv6Loopback()
 		}
 	}
+	if opt.Inside == nil {
+		opt.Inside = func(f func() error) error { return f() }
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Phone{
 		opt: opt, instance: newInstance(), stop: cancel,
@@ -121,13 +128,15 @@ func New(opt Options) (*Phone, error) {
 		clients: map[string]*clientTx{}, servers: map[string]*serverTx{}, calls: map[string]*Call{},
 	}
 	p.registration.init(p)
-	w, err := newWire(ctx, p)
+	err := opt.Inside(func() (err error) {
+		p.wire, err = newWire(ctx, p)
+		return err
+	})
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("start phone %s: %w", opt.Name, err)
 	}
-	p.wire = w
-	p.contact = "sip:" + opt.Name + "@" + w.local().String()
+	p.contact = "sip:" + opt.Name + "@" + p.wire.local().String()
 	if opt.Transport == TCP {
 		p.contact += ";transport=tcp"
 	}

@@ -110,7 +110,11 @@ func (w *tcpWire) dial() {
 	w.p.group.Go(func() {
 		dialer := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(w.p.opt.Local, 0))}
 		for wait := redialFirst; ; wait = min(2*wait, redialMost) {
-			c, err := dialer.DialContext(w.ctx, "tcp", w.p.opt.Registrar.String())
+			var c net.Conn
+			err := w.p.opt.Inside(func() (err error) {
+				c, err = dialer.DialContext(w.ctx, "tcp", w.p.opt.Registrar.String())
+				return err
+			})
 			if conn, ok := c.(*net.TCPConn); ok && err == nil {
 				w.p.post(func() { w.connected(conn) })
 				if w.ctx.Err() != nil {
