@@ -1,15 +1,12 @@
 package siptarget
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"math"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -17,94 +14,68 @@ import (
 	"github.com/mss-federation/mss/pkg/fault"
 )
 
-// systemTTL is how long the system's answers are believed: it does not tell their TTL.
-const systemTTL = 30 * time.Second
-
-// System asks as the machine is configured: /etc/hosts, then the servers of /etc/resolv.conf.
-type System struct {
-	// Resolver is net.DefaultResolver when nil.
-	Resolver *net.Resolver
-}
-
-// Addresses implements Lookup.
-func (s System) Addresses(ctx context.Context, host string) ([]netip.Addr, time.Duration, error) {
-	r := s.Resolver
-	if r == nil {
-		r = net.DefaultResolver
-	}
-	addrs, err := r.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return nil, 0, lookupFault(host, err)
-	}
-	return addrs, systemTTL, nil
-}
-
-// Servers asks these name servers, the next one when one does not answer.
+// Servers asks name servers, which must be ready to look further themselves, the next one when one does not
+// answer.
 type Servers struct {
+	// Addrs are the servers. Empty means those of /etc/resolv.conf, whatever they are at the time.
 	Addrs []netip.AddrPort
-	// Patience is how long one server has. Zero means 1s.
+	// Patience is how long one server has for one question. Zero means 500ms.
 	Patience time.Duration
+
+	file resolvConf
+	last atomic.Uint32 // the one that answered last: it is asked first
 }
 
-// Addresses implements Lookup. IPv4 comes first: where a name has both, every phone and trunk can use it.
-func (s Servers) Addresses(ctx context.Context, host string) ([]netip.Addr, time.Duration, error) {
-	var v4, v6 answer
-	var err4, err6 error
-	var both sync.WaitGroup
-	both.Go(func() { v4, err4 = s.ask(ctx, host, dns.TypeA) })
-	both.Go(func() { v6, err6 = s.ask(ctx, host, dns.TypeAAAA) })
-	both.Wait()
-	addrs := slices.Concat(v4.addrs, v6.addrs)
-	switch err := cmp.Or(err4, err6); {
-	case len(addrs) > 0: // some servers fail on AAAA for names that have none
-		return addrs, time.Duration(min(v4.ttl, v6.ttl)) * time.Second, nil
-	case err != nil:
-		return nil, 0, lookupFault(host, err)
-	}
-	return nil, 0, fault.New("resolve", fault.NotFound, host, "the name has no address")
-}
+// System asks as the machine is configured.
+func System() *Servers { return &Servers{} }
 
-// longest is a TTL that says nothing, in seconds.
-const longest = math.MaxUint32
+// rounds is how often each server is asked: a datagram may be lost.
+const rounds = 2
 
-// answer is what one question brought. ttl is in seconds, longest if nothing says less.
-type answer struct {
-	addrs []netip.Addr
-	ttl   uint32
-}
-
-func (s Servers) ask(ctx context.Context, host string, kind uint16) (answer, error) {
-	q := new(dns.Msg).SetQuestion(dns.Fqdn(host), kind)
+// Ask implements Lookup.
+func (s *Servers) Ask(ctx context.Context, question Question) (Answer, error) {
+	q := new(dns.Msg).SetQuestion(dns.Fqdn(question.Name), kinds[question.Type])
 	q.SetEdns0(dns.DefaultMsgSize, false)
+	addrs := s.Addrs
+	if len(addrs) == 0 {
+		addrs = s.file.servers()
+	}
 	err := errors.New("no name server is configured")
-	for _, server := range s.Addrs {
+	first := int(s.last.Load())
+	for try := range rounds * len(addrs) {
+		i := (first + try) % len(addrs)
 		var reply *dns.Msg
-		if reply, err = s.exchange(ctx, q, server); err == nil {
-			return read(reply, q.Question[0].Name), nil
+		if reply, err = s.exchange(ctx, q, addrs[i]); err == nil {
+			s.last.Store(uint32(i))
+			return read(reply, q.Question[0]), nil
 		}
-	}
-	return answer{ttl: longest}, err
-}
-
-// exchange asks one server, again over TCP if the answer did not fit. A server's own failure counts as
-// no answer; that a name does not exist is one.
-func (s Servers) exchange(ctx context.Context, q *dns.Msg, server netip.AddrPort) (*dns.Msg, error) {
-	patience := s.Patience
-	if patience == 0 {
-		patience = time.Second
-	}
-	var reply *dns.Msg
-	for _, proto := range []string{"udp", "tcp"} {
-		client := dns.Client{Net: proto, Timeout: patience}
-		var err error
-		if reply, _, err = client.ExchangeContext(ctx, q, server.String()); err != nil {
-			return nil, err
-		}
-		if !reply.Truncated {
+		if ctx.Err() != nil {
 			break
 		}
 	}
+	return Answer{}, lookupFault(question, err)
+}
+
+// exchange asks one server, again over TCP if the answer did not fit, and without extensions if it knows none. A
+// server's own failure counts as no answer; that a name does not exist is one.
+func (s *Servers) exchange(ctx context.Context, q *dns.Msg, server netip.AddrPort) (*dns.Msg, error) {
+	patience := s.Patience
+	if patience == 0 {
+		patience = 500 * time.Millisecond
+	}
+	q = q.Copy()
+	q.Id = dns.Id()
+	reply, err := exchangeOver(ctx, "udp", patience, q, server)
+	if err == nil && reply.Rcode == dns.RcodeFormatError {
+		q.Extra = nil // RFC 6891 §6.2.2
+		reply, err = exchangeOver(ctx, "udp", patience, q, server)
+	}
+	if err == nil && reply.Truncated {
+		reply, err = exchangeOver(ctx, "tcp", patience, q, server)
+	}
 	switch {
+	case err != nil:
+		return nil, err
 	case reply.Rcode != dns.RcodeSuccess && reply.Rcode != dns.RcodeNameError:
 		return nil, errors.New("name server " + server.String() + " answers " + dns.RcodeToString[reply.Rcode])
 	case len(reply.Question) != 1 || !strings.EqualFold(reply.Question[0].Name, q.Question[0].Name) || reply.Question[0].Qtype != q.Question[0].Qtype:
@@ -113,45 +84,95 @@ func (s Servers) exchange(ctx context.Context, q *dns.Msg, server netip.AddrPort
 	return reply, nil
 }
 
-// read takes the addresses that belong to name, by way of its aliases.
-func read(reply *dns.Msg, name string) answer {
-	a := answer{ttl: longest}
-	for _, rr := range reply.Answer {
-		if !strings.EqualFold(rr.Header().Name, name) {
-			continue
-		}
-		var ip net.IP
-		switch rr := rr.(type) {
-		case *dns.CNAME:
-			name = rr.Target
-		case *dns.A:
-			ip = rr.A
-		case *dns.AAAA:
-			ip = rr.AAAA
-		default:
-			continue
-		}
-		a.ttl = min(a.ttl, rr.Header().Ttl)
-		if addr, ok := netip.AddrFromSlice(ip); ok {
-			a.addrs = append(a.addrs, addr.Unmap())
-		}
+func exchangeOver(ctx context.Context, proto string, patience time.Duration, q *dns.Msg, server netip.AddrPort) (*dns.Msg, error) {
+	client := dns.Client{Net: proto, Timeout: patience}
+	reply, _, err := client.ExchangeContext(ctx, q, server.String())
+	return reply, err
+}
+
+// kinds are the types as the wire has them.
+var kinds = map[Type]uint16{A: dns.TypeA, AAAA: dns.TypeAAAA, SRV: dns.TypeSRV, NAPTR: dns.TypeNAPTR}
+
+// read takes the records that belong to the question, by way of the name's aliases, and how long they hold; of
+// an answer without any, how long that holds (RFC 2308 §5).
+func read(reply *dns.Msg, q dns.Question) Answer {
+	var a Answer
+	ttl, ok := collect(&a, reply.Answer, q)
+	if a.empty() {
+		a.TTL = negativeTTL(reply.Ns)
+		return a
+	}
+	if ok {
+		a.TTL = time.Duration(ttl) * time.Second
 	}
 	return a
 }
 
-// lookupFault sorts a lookup's failure into what a caller can act on.
-func lookupFault(host string, err error) error {
+// maxRead bounds how many records of one answer are looked at.
+const maxRead = 256
+
+func collect(a *Answer, records []dns.RR, q dns.Question) (ttl uint32, ok bool) {
+	name := q.Name
+	for _, rr := range records[:min(len(records), maxRead)] {
+		h := rr.Header()
+		if !strings.EqualFold(h.Name, name) {
+			continue
+		}
+		if alias, is := rr.(*dns.CNAME); is {
+			name = alias.Target
+		} else if h.Rrtype != q.Qtype || !a.add(rr) {
+			continue
+		}
+		if !ok || h.Ttl < ttl {
+			ttl, ok = h.Ttl, true
+		}
+	}
+	return ttl, ok
+}
+
+// add takes a record of one of our types.
+func (a *Answer) add(rr dns.RR) bool {
+	switch rr := rr.(type) {
+	case *dns.A:
+		return a.addAddr(rr.A)
+	case *dns.AAAA:
+		return a.addAddr(rr.AAAA)
+	case *dns.SRV:
+		a.Servers = append(a.Servers, Server{rr.Priority, rr.Weight, rr.Port, normalise(rr.Target)})
+	case *dns.NAPTR:
+		a.Pointers = append(a.Pointers, Pointer{rr.Order, rr.Preference, rr.Flags, rr.Service, rr.Regexp != "", normalise(rr.Replacement)})
+	default:
+		return false
+	}
+	return true
+}
+
+func (a *Answer) addAddr(ip net.IP) bool {
+	addr, ok := netip.AddrFromSlice(ip)
+	if ok {
+		a.Addrs = append(a.Addrs, addr.Unmap())
+	}
+	return ok
+}
+
+func negativeTTL(authority []dns.RR) time.Duration {
+	for _, rr := range authority {
+		if soa, ok := rr.(*dns.SOA); ok {
+			return time.Duration(min(soa.Hdr.Ttl, soa.Minttl)) * time.Second
+		}
+	}
+	return 0
+}
+
+// lookupFault sorts a failure into what a caller can act on.
+func lookupFault(q Question, err error) error {
 	if _, known := errors.AsType[*fault.Error](err); known {
 		return err
 	}
 	kind := fault.Unavailable
-	var de *net.DNSError
 	var ne net.Error
-	switch {
-	case errors.As(err, &de) && de.IsNotFound:
-		kind = fault.NotFound
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &ne) && ne.Timeout():
+	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &ne) && ne.Timeout() {
 		kind = fault.Timeout
 	}
-	return &fault.Error{Op: "resolve", Kind: kind, Subject: host, Err: err}
+	return &fault.Error{Op: op, Kind: kind, Subject: q.Name + " " + q.Type.String(), Err: err}
 }
