@@ -1,5 +1,7 @@
 package sipgate
 
+import "slices"
+
 // field takes one header: counts it, keeps its position, checks its value.
 func (s *scanner) field(f Field, v Span) {
 	bit := uint64(1) << f
@@ -115,7 +117,17 @@ func (s *scanner) cseq(v Span) {
 	if !h.Request {
 		h.Method = methodOf(b[method:])
 	} else if string(b[method:]) != h.Method {
+		s.otherMethod()
+	}
+}
+
+// otherMethod refuses a CSeq that names another method than the request line. Where that method is unknown,
+// the sender is told this rather than that the two differ (RFC 4475 §3.1.2.18).
+func (s *scanner) otherMethod() {
+	if slices.Contains(methods[:], s.h.Method) {
 		s.bad("CSeq of another method")
+	} else {
+		s.refuse(501, "unknown method, and CSeq of another")
 	}
 }
 

@@ -32,13 +32,13 @@ const (
 
 // Refusal says why a message must not be parsed.
 type Refusal struct {
-	// Status is the response code that fits: 400, 413, 414, 505 or 513.
+	// Status is the response code that fits: 400, 414, 501, 505 or 513.
 	Status int
 	// Reason is a short stable sentence for the reason phrase, the log and the metric.
 	Reason string
-	// Usable says that the message is a request that may be answered and that Via, From, To, Call-ID
-	// and CSeq in the Head are good enough to build the response from. False means silence: responses,
-	// ACKs, and what has no return address.
+	// Usable says that the message is a request that may be answered: Via and CSeq, by which its sender
+	// knows the answer, can be read. From, To and Call-ID may be missing, and then are in the response too
+	// (RFC 4475 §3.3.1). False means silence: responses, ACKs, and what has no return address.
 	Usable bool
 }
 

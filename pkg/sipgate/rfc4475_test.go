@@ -70,10 +70,10 @@ func TestRFC4475(t *testing.T) {
 		{"3.1.2.15", "baddn", 400},
 		{"3.1.2.16", "badvers", 505},
 		{"3.1.2.17", "mismatch01", 400},
-		{"3.1.2.18", "mismatch02", 400},
+		{"3.1.2.18", "mismatch02", 501},
 		{"3.1.2.19", "bigcode", dropped},
 		{"3.2.1", "badbranch", 400},   // rather than fall back to RFC 2543
-		{"3.3.1", "insuf", dropped},   // no From, To or Call-ID to answer with
+		{"3.3.1", "insuf", 400},       // with the headers that there are
 		{"3.3.2", "unkscm", accepted}, // 416 later
 		{"3.3.3", "novelsc", accepted},
 		{"3.3.4", "unksm2", accepted},

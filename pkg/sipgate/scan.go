@@ -50,9 +50,7 @@ func (s *scanner) refuse(status int, reason string) {
 func (s *scanner) bad(reason string) { s.refuse(400, reason) }
 
 func (s *scanner) usable() bool {
-	h := s.h
-	return h.Request && h.Method != "ACK" && s.sentBy && s.number &&
-		h.From.Present() && h.To.Present() && h.CallID.Present()
+	return s.h.Request && s.h.Method != "ACK" && s.sentBy && s.number
 }
 
 // line returns the end of the line at i, without CRLF, and the start of the next one. Only CRLF ends a

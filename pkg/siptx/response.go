@@ -37,11 +37,18 @@ func appendHead(dst, msg []byte, h *sipgate.Head, flow siptransport.Flow) []byte
 	dst = appendLine(dst, "From: ", h.From.Of(msg))
 	dst = appendLine(dst, "Call-ID: ", h.CallID.Of(msg))
 	dst = appendLine(dst, "CSeq: ", h.CSeqValue.Of(msg))
+	if !h.To.Present() {
+		return dst
+	}
 	dst = append(dst, "To: "...)
 	return append(dst, h.To.Of(msg)...)
 }
 
+// appendLine leaves out a header that the request does not have: one that the gate refused may lack some.
 func appendLine(dst []byte, name string, value []byte) []byte {
+	if len(value) == 0 {
+		return dst
+	}
 	dst = append(dst, name...)
 	dst = append(dst, value...)
 	return append(dst, "\r\n"...)
@@ -69,6 +76,9 @@ func (s *Stack) appendStateless(dst, msg []byte, h *sipgate.Head, flow siptransp
 		// A Hash takes every write.
 		_, _ = hash.Write(part.Of(msg))
 		_ = hash.WriteByte(0)
+	}
+	if !h.To.Present() {
+		return dst
 	}
 	return endHead(dst, formatTag(hash.Sum64()), h.ToTag.Present())
 }

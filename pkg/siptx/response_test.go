@@ -154,6 +154,11 @@ func TestGateRefusals(t *testing.T) {
 		if len(out) != 2 || !strings.HasPrefix(out[0].msg, "SIP/2.0 400 ") || out[0].msg != out[1].msg {
 			t.Errorf("sent %v", out)
 		}
+		r.receive(udpFlow(), "OPTIONS sip:100@192.0.2.1 SIP/2.0\r\nCSeq: 7 OPTIONS\r\nVia: SIP/2.0/UDP 192.0.2.9:5060;branch="+branchA+"\r\n\r\n")
+		if out := r.wire.take(); len(out) != 1 || out[0].msg != "SIP/2.0 400 required header missing\r\nVia: SIP/2.0/UDP 192.0.2.9:5060;branch="+branchA+
+			"\r\nCSeq: 7 OPTIONS\r\nContent-Length: 0\r\n\r\n" {
+			t.Errorf("without From, To and Call-ID: %v", out)
+		}
 		r.receive(udpFlow(), strings.ReplaceAll(bad, "OPTIONS", "ACK"))
 		r.receive(udpFlow(), "SIP/2.0 200 OK\r\n\r\n")
 		r.receive(udpFlow(), "nonsense")
@@ -168,13 +173,16 @@ func TestStreamRefusedIsAnswered(t *testing.T) {
 		bad := strings.Replace(request("OPTIONS", branchA, "", 1), "Content-Length: 0\r\n", "Content-Length: x\r\n", 1)
 		r.stack.Refused(tcpFlow(1), []byte(bad), "bad Content-Length")
 		r.stack.Refused(tcpFlow(1), []byte("\x16\x03\x01"), "not SIP")
+		missing := strings.Replace(bad, "Content-Length: x\r\n", "", 1)
+		r.stack.Refused(tcpFlow(1), []byte(missing), "no Content-Length")
+		r.stack.Refused(tcpFlow(1), []byte(strings.ReplaceAll(missing, "OPTIONS", "ACK")), "no Content-Length")
 		synctest.Wait()
 		out := r.wire.take()
-		if len(out) != 1 || !strings.HasPrefix(out[0].msg, "SIP/2.0 400 ") {
+		if len(out) != 2 || !strings.HasPrefix(out[0].msg, "SIP/2.0 400 ") || !strings.HasPrefix(out[1].msg, "SIP/2.0 400 no Content-Length\r\n") {
 			t.Errorf("sent %v", out)
 		}
-		if n := r.stack.Stats().Unframed; n != 2 {
-			t.Errorf("%d counted, want 2", n)
+		if n := r.stack.Stats().Unframed; n != 4 {
+			t.Errorf("%d counted, want 4", n)
 		}
 	})
 }

@@ -115,7 +115,11 @@ func (s *Stack) Refused(flow siptransport.Flow, msg []byte, reason string) {
 	h := heads.Get().(*sipgate.Head)
 	defer heads.Put(h)
 	r := sipgate.Scan(msg, h)
-	if r == nil || !r.Usable {
+	switch {
+	case r == nil && h.Request && h.Method != "ACK":
+		// It would do as a datagram: what it lacks is what a stream is cut by, its one Content-Length.
+		r = &sipgate.Refusal{Status: 400, Reason: reason}
+	case r == nil || !r.Usable:
 		return
 	}
 	out := s.appendStateless(nil, msg, h, flow, r.Status, r.Reason)
