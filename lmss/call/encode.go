@@ -300,7 +300,7 @@ func appendAim(dst []byte, a *media.Aim) []byte {
 	for from, to := range a.PayloadTypes {
 		dst = tagged.Uint(dst, 8, uint32(from)<<8|uint32(to)|1<<16) // the mark keeps 0 to 0
 	}
-	return dst
+	return tagged.Bool(dst, 9, a.Keepalive)
 }
 
 func readAim(f tagged.Field, a *media.Aim) error {
@@ -325,6 +325,8 @@ func readAim(f tagged.Field, a *media.Aim) error {
 				a.PayloadTypes = map[uint8]uint8{}
 			}
 			a.PayloadTypes[uint8(f.Uint()>>8)] = uint8(f.Uint())
+		case 9:
+			a.Keepalive = f.Bool()
 		}
 		return nil
 	})

@@ -98,7 +98,7 @@ func TestSyncIsCutIntoParts(t *testing.T) {
 
 func TestWireKeepsEverything(t *testing.T) {
 	t.Parallel()
-	aim := Aim{RTP: oldRTP, RTCP: newRTP, Learn: LearnSource, Send: true, Receive: true, Generation: 7, ClockRate: 48000, PayloadTypes: map[uint8]uint8{101: 96}}
+	aim := Aim{RTP: oldRTP, RTCP: newRTP, Learn: LearnSource, Send: true, Receive: true, Generation: 7, ClockRate: 48000, PayloadTypes: map[uint8]uint8{101: 96}, Keepalive: true}
 	got := toAim(fromAim(1, &aim))
 	if got.PayloadTypes[101] != 96 || len(got.PayloadTypes) != 1 {
 		t.Errorf("payload types %v", got.PayloadTypes)

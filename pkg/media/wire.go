@@ -36,7 +36,7 @@ func fromAim(id uint64, a *Aim) *mediav1.Aim {
 	}
 	m := &mediav1.Aim{
 		Endpoint: id, Rtp: fromAddress(a.RTP), Rtcp: fromAddress(a.RTCP), Learn: learn,
-		Send: a.Send, Receive: a.Receive, Generation: a.Generation, ClockRate: a.ClockRate,
+		Send: a.Send, Receive: a.Receive, Generation: a.Generation, ClockRate: a.ClockRate, Keepalive: a.Keepalive,
 	}
 	if len(a.PayloadTypes) > 0 {
 		m.PayloadTypes = make(map[uint32]uint32, len(a.PayloadTypes))
@@ -51,6 +51,7 @@ func toAim(m *mediav1.Aim) Aim {
 	a := Aim{
 		RTP: toAddress(m.GetRtp()), RTCP: toAddress(m.GetRtcp()),
 		Send: m.GetSend(), Receive: m.GetReceive(), Generation: m.GetGeneration(), ClockRate: m.GetClockRate(),
+		Keepalive: m.GetKeepalive(),
 	}
 	if m.GetLearn() == mediav1.Learn_LEARN_SOURCE {
 		a.Learn = relay.LearnSource

@@ -22,11 +22,13 @@ const (
 	Unaimed
 	// Unsent means that the kernel refused to send it.
 	Unsent
+	// Keepalive means that it only kept a NAT's way open.
+	Keepalive
 
 	drops = iota
 )
 
-var dropNames = [drops]string{"passed", "malformed", "stranger", "probation", "held", "muted", "unjoined", "unaimed", "unsent"}
+var dropNames = [drops]string{"passed", "malformed", "stranger", "probation", "held", "muted", "unjoined", "unaimed", "unsent", "keepalive"}
 
 // String is the reason's stable word.
 func (d Drop) String() string {

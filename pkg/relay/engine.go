@@ -147,7 +147,7 @@ func begin(now time.Time, l *loop, ep *endpoint, s *Spec) {
 
 // set reports whether an aim says anything at all.
 func (a *Aim) set() bool {
-	return a.RTP.IsValid() || a.Learn != LearnNone || a.Send || a.Receive
+	return a.RTP.IsValid() || a.Learn != LearnNone || a.Send || a.Receive || a.Keepalive
 }
 
 func (e *Engine) checkSpecLocked(s *Spec) error {

@@ -12,6 +12,7 @@ type Flow struct {
 	aimed      bool
 	send       bool
 	receive    bool
+	keep       bool // see [Aim.Keepalive]
 	generation uint32
 	rate       uint32
 	types      *[128]uint8 // nil: payload types stay
@@ -23,6 +24,8 @@ type Flow struct {
 	packetsOut uint64
 	bytesOut   uint64
 	rtcpOut    uint64
+	rtpPulse   pulse
+	rtcpPulse  pulse
 	dropped    [drops]uint64
 }
 
@@ -47,7 +50,7 @@ func (f *Flow) Aim(now time.Time, a Aim) {
 		f.alive = now
 	}
 	f.aimed, f.generation = true, a.Generation
-	f.send, f.receive = a.Send, a.Receive
+	f.send, f.receive, f.keep = a.Send, a.Receive, a.Keepalive
 	f.rate = a.ClockRate
 	if f.rate == 0 {
 		f.rate = defaultRate
@@ -90,7 +93,7 @@ func (f *Flow) Restore(learned netip.AddrPort) {
 func (f *Flow) RTP(now time.Time, from netip.AddrPort, pkt []byte) Verdict {
 	h, ok := parseRTP(pkt)
 	if !ok {
-		return f.drop(Malformed)
+		return f.drop(odd(pkt))
 	}
 	drop, learned := f.rtp.admit(from, h)
 	if drop != Passed {
@@ -111,7 +114,7 @@ func (f *Flow) RTP(now time.Time, from netip.AddrPort, pkt []byte) Verdict {
 // know that the other one lives.
 func (f *Flow) RTCP(now time.Time, from netip.AddrPort, pkt []byte) Verdict {
 	if !validRTCP(pkt) {
-		return f.drop(Malformed)
+		return f.drop(odd(pkt))
 	}
 	if drop := f.rtcp.admit(from, &f.rtp); drop != Passed {
 		return f.drop(drop)
@@ -119,6 +122,14 @@ func (f *Flow) RTCP(now time.Time, from netip.AddrPort, pkt []byte) Verdict {
 	f.alive = now
 	f.rtcpIn++
 	return Verdict{}
+}
+
+// odd says why a packet that is neither RTP nor RTCP is not passed on.
+func odd(pkt []byte) Drop {
+	if isKeepalive(pkt) {
+		return Keepalive
+	}
+	return Malformed
 }
 
 func (f *Flow) drop(d Drop) Verdict {

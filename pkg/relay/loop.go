@@ -305,9 +305,28 @@ func (l *loop) look(now time.Time) {
 	l.share = (l.share + 1) % shares
 	for i := l.share; i < len(l.slots); i += shares {
 		ep := l.slots[i]
-		if ep != nil && ep.flow.Silent(now, ep.timeout) {
+		if ep == nil {
+			continue
+		}
+		if ep.flow.Silent(now, ep.timeout) {
 			l.events.add(Event{Kind: EventSilent, Endpoint: ep.id})
 		}
+		l.keep(now, ep)
+	}
+}
+
+// keep sends keepalives where they are due. One that the kernel refuses is followed by another.
+func (l *loop) keep(now time.Time, ep *endpoint) {
+	rtp, rtcp := ep.flow.Keepalive(now)
+	l.keepOpen(ep.rtp, rtp)
+	l.keepOpen(ep.rtcp, rtcp)
+}
+
+func (l *loop) keepOpen(fd int, to netip.AddrPort) {
+	if to.IsValid() {
+		packet := keepalive()
+		l.to.set(to)
+		_ = l.to.send(fd, packet[:])
 	}
 }
 

@@ -101,6 +101,9 @@ type Aim struct {
 	Learn Learn
 	// Send: voice goes to the far end. Receive: voice is expected from it. RTCP passes in any case.
 	Send, Receive bool
+	// Keepalive: something is sent to the far end even while there is no voice for it, so that a NAT on this side lets
+	// its voice in.
+	Keepalive bool
 	// Generation is another number for each new SDP; a change opens learning again.
 	Generation uint32
 	// ClockRate is the number of timestamp ticks a second, for the jitter. Zero means 8000.

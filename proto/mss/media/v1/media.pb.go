@@ -559,7 +559,10 @@ type Aim struct {
 	// Ticks of the RTP timestamp a second, for the jitter; 0: 8000.
 	ClockRate uint32 `protobuf:"varint,8,opt,name=clock_rate,json=clockRate,proto3" json:"clock_rate,omitempty"`
 	// Payload types that are rewritten in packets sent to the far end, old to new.
-	PayloadTypes  map[uint32]uint32 `protobuf:"bytes,9,rep,name=payload_types,json=payloadTypes,proto3" json:"payload_types,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	PayloadTypes map[uint32]uint32 `protobuf:"bytes,9,rep,name=payload_types,json=payloadTypes,proto3" json:"payload_types,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// True: something is sent to the far end even while there is no voice for it, so that a NAT on this side
+	// lets its voice in.
+	Keepalive     bool `protobuf:"varint,10,opt,name=keepalive,proto3" json:"keepalive,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -655,6 +658,13 @@ func (x *Aim) GetPayloadTypes() map[uint32]uint32 {
 		return x.PayloadTypes
 	}
 	return nil
+}
+
+func (x *Aim) GetKeepalive() bool {
+	if x != nil {
+		return x.Keepalive
+	}
+	return false
 }
 
 // Join forwards between two endpoints, both ways. Earlier joins of both end. With b = 0, a is left alone.
@@ -1556,7 +1566,7 @@ const file_mss_media_v1_media_proto_rawDesc = "" +
 	"\x05local\x18\x03 \x01(\fR\x05local\x12\x12\n" +
 	"\x04port\x18\x04 \x01(\rR\x04port\x12(\n" +
 	"\x10media_timeout_ms\x18\x05 \x01(\rR\x0emediaTimeoutMs\x12#\n" +
-	"\x03aim\x18\x06 \x01(\v2\x11.mss.media.v1.AimR\x03aim\"\x98\x03\n" +
+	"\x03aim\x18\x06 \x01(\v2\x11.mss.media.v1.AimR\x03aim\"\xb6\x03\n" +
 	"\x03Aim\x12\x1a\n" +
 	"\bendpoint\x18\x01 \x01(\x04R\bendpoint\x12'\n" +
 	"\x03rtp\x18\x02 \x01(\v2\x15.mss.media.v1.AddressR\x03rtp\x12)\n" +
@@ -1569,7 +1579,9 @@ const file_mss_media_v1_media_proto_rawDesc = "" +
 	"generation\x12\x1d\n" +
 	"\n" +
 	"clock_rate\x18\b \x01(\rR\tclockRate\x12H\n" +
-	"\rpayload_types\x18\t \x03(\v2#.mss.media.v1.Aim.PayloadTypesEntryR\fpayloadTypes\x1a?\n" +
+	"\rpayload_types\x18\t \x03(\v2#.mss.media.v1.Aim.PayloadTypesEntryR\fpayloadTypes\x12\x1c\n" +
+	"\tkeepalive\x18\n" +
+	" \x01(\bR\tkeepalive\x1a?\n" +
 	"\x11PayloadTypesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\"\n" +
