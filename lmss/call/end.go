@@ -27,6 +27,11 @@ func (c *Call) fail(status int, reason string, class federation.TerminationClass
 // reject answers the caller's first INVITE with a failure and ends the call. An empty why means the
 // status itself.
 func (c *Call) reject(status int, reason string, class federation.TerminationClass, why string) {
+	c.rejectWith(status, reason, class, why, reasonOf(c.failure.why))
+}
+
+// rejectWith is reject with the headers that the answer has beside the usual ones.
+func (c *Call) rejectWith(status int, reason string, class federation.TerminationClass, why string, fields []field) {
 	if c.phase == Over {
 		return
 	}
@@ -42,7 +47,7 @@ func (c *Call) reject(status int, reason string, class federation.TerminationCla
 	if class == federation.Busy || class == federation.Rejected && c.failure.status == status {
 		by = federation.ByCallee
 	}
-	c.a.respond(c.a.invite, status, reason, reasonOf(c.failure.why), nil)
+	c.a.respond(c.a.invite, status, reason, fields, nil)
 	c.a.invite = nil
 	c.end(federation.Termination{Class: class, Reason: why, By: by}, "")
 }

@@ -2,10 +2,14 @@ package call
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
+	"strings"
 
 	"github.com/mss-federation/mss/pkg/media"
 	"github.com/mss-federation/mss/pkg/sdpedit"
+	"github.com/mss-federation/mss/pkg/sipheader"
+	"github.com/mss-federation/mss/pkg/siptx"
 )
 
 // openMedia asks for the leg's voice endpoint; without anchoring it is open at once.
@@ -144,4 +148,40 @@ func parseSDP(contentType string, body []byte) (*sdpedit.Session, error) {
 		return nil, err
 	}
 	return sdpedit.Parse(sdp)
+}
+
+// offerOf reads the offer of an INVITE. What is no description and need not be understood counts as none
+// (RFC 3261 §8.2.3).
+func offerOf(req *siptx.Request) (*sdpedit.Session, error) {
+	offer, err := parseSDP(contentType(req.Head.ContentType.Of(req.Raw)), req.Body())
+	if errors.Is(err, sdpedit.ErrNoSDP) {
+		_, params, _ := strings.Cut(sipheader.First(req.Raw, req.Head, "content-disposition"), ";")
+		for param := range strings.SplitSeq(params, ";") {
+			name, value, _ := strings.Cut(param, "=")
+			if strings.EqualFold(strings.TrimSpace(name), "handling") && strings.EqualFold(strings.TrimSpace(value), "optional") {
+				return nil, nil
+			}
+		}
+	}
+	return offer, err
+}
+
+// acceptSDP says what bodies are taken.
+var acceptSDP = []field{{"Accept", "application/sdp"}}
+
+// takesSDP says whether the answer to an INVITE may have SDP in it: the Accept header is a list of what may be
+// in there, or is left out (RFC 3261 §20.1).
+func takesSDP(req *siptx.Request) bool {
+	listed := false
+	for range sipheader.Values(req.Raw, req.Head, "accept") {
+		listed = true
+	}
+	for kind := range sipheader.Tokens(req.Raw, req.Head, "accept") {
+		kind, _, _ = strings.Cut(kind, ";")
+		switch strings.ToLower(strings.TrimSpace(kind)) {
+		case "application/sdp", "application/*", "*/*":
+			return true
+		}
+	}
+	return !listed
 }

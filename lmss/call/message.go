@@ -140,8 +140,15 @@ func recordRoutes(msg []byte, h *sipgate.Head) []string {
 	return out
 }
 
-// Contact is the URI of a request's Contact, as the target of a dialog; "" without one.
-func Contact(req *siptx.Request) string { return contactURI(req.Raw, req.Head) }
+// Contact is the URI of an INVITE's Contact, as the target of a dialog; "" without one. RFC 2543 does not ask for
+// it, and sends to the URI in From then (RFC 4475 §3.4.1); what speaks that has no magic cookie in its branch.
+func Contact(req *siptx.Request) string {
+	contact := contactURI(req.Raw, req.Head)
+	if contact == "" && !siptx.HasCookie(req.Head.Branch.Of(req.Raw)) {
+		return sipheader.Target(sipheader.URI(string(req.Head.From.Of(req.Raw))))
+	}
+	return contact
+}
 
 // contactURI is where the sender wants the requests of its dialog, "" when it does not say.
 func contactURI(msg []byte, h *sipgate.Head) string {

@@ -1,7 +1,10 @@
 package call
 
 import (
+	"errors"
+
 	"github.com/mss-federation/mss/pkg/federation"
+	"github.com/mss-federation/mss/pkg/sdpedit"
 	"github.com/mss-federation/mss/pkg/sipheader"
 	"github.com/mss-federation/mss/pkg/siptx"
 )
@@ -25,8 +28,12 @@ func (l *Leg) onReinvite(tx *siptx.ServerTx, req *siptx.Request) {
 		l.respond(tx, 491, "Request Pending", nil, nil)
 		return
 	}
-	offer, err := parseSDP(contentType(req.Head.ContentType.Of(req.Raw)), req.Body())
-	if err != nil {
+	offer, err := offerOf(req)
+	switch {
+	case errors.Is(err, sdpedit.ErrNoSDP):
+		l.respond(tx, 415, "Unsupported Media Type", acceptSDP, nil)
+		return
+	case err != nil:
 		l.respond(tx, 488, "Not Acceptable Here", nil, nil)
 		return
 	}

@@ -1,8 +1,11 @@
 package call
 
 import (
+	"errors"
+
 	"github.com/mss-federation/mss/lmss/cdr"
 	"github.com/mss-federation/mss/pkg/federation"
+	"github.com/mss-federation/mss/pkg/sdpedit"
 	"github.com/mss-federation/mss/pkg/sipheader"
 	"github.com/mss-federation/mss/pkg/siptransport"
 	"github.com/mss-federation/mss/pkg/siptx"
@@ -22,7 +25,7 @@ func newCall(env Env, cfg *Config, id string, session federation.SessionID, tx *
 	a.dialog = dialog{
 		callID: string(req.Head.CallID.Of(req.Raw)), localTag: env.NewTag(), remoteTag: string(req.Head.FromTag.Of(req.Raw)),
 		local: string(req.Head.To.Of(req.Raw)), remote: sipheader.WithoutTag(string(req.Head.From.Of(req.Raw))),
-		remoteSeq: req.Head.CSeq, recorded: recordRoutes(req.Raw, req.Head), target: contactURI(req.Raw, req.Head),
+		remoteSeq: req.Head.CSeq, recorded: recordRoutes(req.Raw, req.Head), target: Contact(req),
 		flow: req.Flow,
 	}
 	a.routes = append([]string(nil), a.recorded...)
@@ -39,9 +42,16 @@ func newCall(env Env, cfg *Config, id string, session federation.SessionID, tx *
 
 // begin starts the call: the caller's offer is read, then the first group's endpoints are opened.
 func (c *Call) begin(req *siptx.Request, caller Caller, called federation.Number) {
-	offer, err := parseSDP(contentType(req.Head.ContentType.Of(req.Raw)), req.Body())
-	if err != nil {
+	offer, err := offerOf(req)
+	switch {
+	case errors.Is(err, sdpedit.ErrNoSDP):
+		c.rejectWith(415, "Unsupported Media Type", federation.Rejected, "a body that is not SDP", acceptSDP)
+		return
+	case err != nil:
 		c.reject(488, "Not Acceptable Here", federation.Rejected, "unusable SDP")
+		return
+	case !takesSDP(req):
+		c.reject(406, "Not Acceptable", federation.Rejected, "the caller takes no SDP")
 		return
 	}
 	c.offer = offer

@@ -85,7 +85,7 @@ func (h *Handler) phones(name federation.User) [][]call.Target {
 
 func bindingTarget(name federation.User, b *registrar.Binding) call.Target {
 	return call.Target{
-		User: name, URI: b.RequestURI, Flow: b.Target, Routes: b.Path, Instance: b.Instance, NAT: b.NAT,
+		User: name, URI: sipheader.Target(b.RequestURI), Flow: b.Target, Routes: b.Path, Instance: b.Instance, NAT: b.NAT,
 	}
 }
 

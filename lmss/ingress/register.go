@@ -3,6 +3,7 @@ package ingress
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/mss-federation/mss/lmss/registrar"
 	"github.com/mss-federation/mss/pkg/sipheader"
@@ -16,7 +17,12 @@ func (h *Handler) register(tx *siptx.ServerTx, req *siptx.Request) {
 	if !ok {
 		return
 	}
-	aor := userOf(sipheader.URI(string(req.Head.To.Of(req.Raw))))
+	to := sipheader.URI(string(req.Head.To.Of(req.Raw)))
+	if scheme, _, _ := strings.Cut(to, ":"); !strings.EqualFold(scheme, "sip") && !strings.EqualFold(scheme, "sips") {
+		h.answer(tx, 400, "To is not a SIP URI") // RFC 3261 §10.3 step 5, RFC 4475 §3.3.4
+		return
+	}
+	aor := userOf(to)
 	if aor != who.Name {
 		h.answer(tx, 403, "Forbidden")
 		return

@@ -9,21 +9,22 @@ import (
 	"github.com/mss-federation/mss/pkg/siptx"
 )
 
-// extensions refuses what a request requires and we do not have (RFC 3261 §8.2.2.3, §16.3 step 5).
+// extensions refuses what a request requires and we do not have, of the end that we are to the sender (RFC 3261
+// §8.2.2.3) or else of what stands between ends (§16.3 step 5), never both in one answer.
 func (h *Handler) extensions(tx *siptx.ServerTx, req *siptx.Request) bool {
-	var unsupported []string
 	for _, name := range [...]string{"require", "proxy-require"} {
+		var unsupported []string
 		for token := range sipheader.Tokens(req.Raw, req.Head, name) {
 			if !supported(token) {
 				unsupported = append(unsupported, token)
 			}
 		}
+		if len(unsupported) > 0 {
+			h.answer(tx, 420, "Bad Extension", line{"Unsupported", strings.Join(unsupported, ", ")})
+			return true
+		}
 	}
-	if len(unsupported) == 0 {
-		return false
-	}
-	h.answer(tx, 420, "Bad Extension", line{"Unsupported", strings.Join(unsupported, ", ")})
-	return true
+	return false
 }
 
 // supported says whether we have an extension. Path only adds a header that the registrar keeps.

@@ -142,8 +142,9 @@ func TestRepeatedProgress(t *testing.T) {
 	})
 }
 
-// register registers a phone with digest and a Contact of the given address; it returns the last answer.
-func (p *phone) register(t *testing.T, name, password, contact string) *sip.Response {
+// register registers a phone with digest and a Contact of the given address; it returns the last answer. What is sent
+// passes through edits.
+func (p *phone) register(t *testing.T, name, password, contact string, edits ...func(string) string) *sip.Response {
 	t.Helper()
 	authorization := ""
 	var last *sip.Response
@@ -152,6 +153,9 @@ func (p *phone) register(t *testing.T, name, password, contact string) *sip.Resp
 		p.ours, p.theirs, p.callID = "<sip:"+name+"@example.org>;tag=r", "<sip:"+name+"@example.org>", "register-"+p.name
 		msg := p.write("REGISTER", "sip:example.org", seq, authorization+"Expires: 3600\r\n", "", "")
 		msg = strings.Replace(msg, "Contact: <sip:"+p.number+"@"+p.addr.String()+">", "Contact: <sip:"+name+"@"+contact+">", 1)
+		for _, edit := range edits {
+			msg = edit(msg)
+		}
 		p.send(msg)
 		p.scene.mu.Unlock()
 		settle()

@@ -18,7 +18,7 @@ func appendKey(dst, msg []byte, h *sipgate.Head, flow siptransport.Flow, method 
 	dst = append(dst, method...)
 	branch := h.Branch.Of(msg)
 	via := h.Vias[0].Of(msg)
-	if hasCookie(branch) {
+	if HasCookie(branch) {
 		dst = append(dst, 0)
 		dst = append(dst, branch...)
 		dst = append(dst, 0)
@@ -33,9 +33,9 @@ func appendKey(dst, msg []byte, h *sipgate.Head, flow siptransport.Flow, method 
 	return strconv.AppendUint(dst, uint64(h.CSeq), 10)
 }
 
-// hasCookie says whether the branch is unique by RFC 3261 §8.1.1.7. The cookie's case does not matter to
+// HasCookie says whether the branch is unique by RFC 3261 §8.1.1.7. The cookie's case does not matter to
 // us, nor to the peers that get it wrong.
-func hasCookie(branch []byte) bool {
+func HasCookie(branch []byte) bool {
 	const cookie = "z9hG4bK"
 	return len(branch) > len(cookie) && bytes.EqualFold(branch[:len(cookie)], []byte(cookie))
 }
