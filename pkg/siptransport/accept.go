@@ -16,6 +16,7 @@ type listener struct {
 	ln        net.Listener
 	transport Transport
 	config    *tls.Config // of a TLS listener
+	inbound   bool        // what this endpoint dials neither shows its address nor leaves from it
 }
 
 // accept ends only when the listener is closed. When the process is out of file descriptors it waits
@@ -52,7 +53,7 @@ func (l *listener) admit(conn net.Conn) {
 	}
 	wrapped := conn
 	if l.config != nil {
-		wrapped = tls.Server(conn, l.config)
+		wrapped = tls.Server(&turn{Conn: conn, slots: l.e.handshakes}, l.config)
 	}
 	if !l.e.startAccepted(flow, wrapped) {
 		l.e.closed("refused connection", conn.Close()) // without a word of TLS

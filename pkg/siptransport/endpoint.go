@@ -54,6 +54,8 @@ type Endpoint struct {
 	stats    counters
 	unkept   atomic.Int64 // accepted connections that nobody keeps
 
+	handshakes chan struct{} // see turn
+
 	// sockets is copied on write, so that Send over UDP takes no lock.
 	sockets atomic.Pointer[map[netip.AddrPort]*socket]
 	routes  routes
@@ -83,6 +85,8 @@ func New(opts Options) *Endpoint {
 		streams:  make(map[FlowID]*stream),
 		dialled:  make(map[dialKey]*stream),
 		sources:  make(map[netip.Prefix]int),
+
+		handshakes: make(chan struct{}, max(0, opts.MaxHandshakes)), // Run refuses less than one
 	}
 	e.sockets.Store(&map[netip.AddrPort]*socket{})
 	return e
@@ -132,7 +136,9 @@ func (e *Endpoint) addListener(l *listener) error {
 		return errors.Join(ErrStopped, ln.Close())
 	}
 	e.listeners = append(e.listeners, l)
-	e.routes.addLocal(t, local)
+	if !l.inbound {
+		e.routes.addLocal(t, local)
+	}
 	if e.state == running {
 		e.wg.Go(l.accept)
 	}

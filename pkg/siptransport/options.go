@@ -57,6 +57,9 @@ type Options struct {
 	MaxUnkept int
 	// MaxDialled bounds the connections that this process opened. Zero means 4096.
 	MaxDialled int
+	// MaxHandshakes bounds how many TLS handshakes of accepted connections are computed at a time; others wait, within
+	// FirstByte. Those that wait for the network do not count. Zero means 2.
+	MaxHandshakes int
 }
 
 // EnsureDefaults gives zero fields their defaults.
@@ -84,6 +87,7 @@ func (o *Options) EnsureDefaults() {
 	orDefault(&o.MaxConnsPerPrivateIP, 512)
 	orDefault(&o.MaxUnkept, 1024)
 	orDefault(&o.MaxDialled, 4096)
+	orDefault(&o.MaxHandshakes, 2)
 }
 
 func orDefault[T comparable](field *T, value T) {
@@ -103,7 +107,7 @@ func (o *Options) Validate() error {
 		return fault.New(op, fault.Invalid, "MaxHeaders, MaxBody", "at most 65536 bytes")
 	}
 	if o.MaxHeaders < 0 || o.MaxBody < 0 || o.WriteQueue < 0 || o.MaxConnsPerIP < 0 ||
-		o.MaxConnsPerPrivateIP < 0 || o.MaxUnkept < 0 || o.MaxDialled < 0 {
+		o.MaxConnsPerPrivateIP < 0 || o.MaxUnkept < 0 || o.MaxDialled < 0 || o.MaxHandshakes < 0 {
 		return fault.New(op, fault.Invalid, "limits", "none may be negative")
 	}
 	for _, d := range []time.Duration{

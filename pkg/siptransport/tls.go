@@ -37,10 +37,20 @@ func (unwatched) FlowClosed(Flow, error) {}
 // handshake runs beside other connections and is part of what Options.FirstByte bounds. config is not copied
 // and must not be changed; certificates are replaced through its callbacks.
 func (e *Endpoint) AddTLS(ln net.Listener, config *tls.Config) error {
-	if config == nil {
-		return errors.Join(fault.New("add TLS listener", fault.Invalid, ln.Addr().String(), "no TLS configuration"), ln.Close())
+	return e.addTLS(&listener{e: e, ln: ln, transport: TLS, config: config})
+}
+
+// AddInboundTLS is AddTLS for a listener of others than those whom this endpoint dials: [Endpoint.LocalFor] does not
+// give its address, so that no connection that is dialled shows it or leaves from it.
+func (e *Endpoint) AddInboundTLS(ln net.Listener, config *tls.Config) error {
+	return e.addTLS(&listener{e: e, ln: ln, transport: TLS, config: config, inbound: true})
+}
+
+func (e *Endpoint) addTLS(l *listener) error {
+	if l.config == nil {
+		return errors.Join(fault.New("add TLS listener", fault.Invalid, l.ln.Addr().String(), "no TLS configuration"), l.ln.Close())
 	}
-	return e.addListener(&listener{e: e, ln: ln, transport: TLS, config: config})
+	return e.addListener(l)
 }
 
 // Dial opens a connection of its own to flow.Remote, TCP or TLS, and returns its flow, which has an ID, at
@@ -80,13 +90,22 @@ func (s *stream) handshake() error {
 	if err := s.deadline(s.since.Add(limit)); err != nil {
 		return err
 	}
-	if err := conn.Handshake(); err != nil { // the deadline bounds it, and shut ends it
+	if err := inTurn(conn); err != nil { // the deadline bounds it, and shut ends it
 		if cause := s.cause(); cause != nil {
 			return cause
 		}
 		return fmt.Errorf("%w: %w", ErrHandshake, err)
 	}
 	return s.deadline(time.Time{})
+}
+
+// inTurn shakes hands, taking turns with others where we are the server.
+func inTurn(conn *tls.Conn) error {
+	if t, ok := conn.NetConn().(*turn); ok {
+		t.begin()
+		defer t.over()
+	}
+	return conn.Handshake()
 }
 
 // deadline bounds reads and writes unless the connection ends; then shut has set nearer ones.
@@ -147,6 +166,9 @@ func (e *Endpoint) SetUserTimeout(flow Flow, d time.Duration) error {
 	s.mu.Unlock()
 	if t, ok := conn.(*tls.Conn); ok {
 		conn = t.NetConn()
+	}
+	if t, ok := conn.(*turn); ok {
+		conn = t.Conn
 	}
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
