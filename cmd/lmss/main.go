@@ -26,7 +26,7 @@ func main() {
 
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := daemon.Root("lmss", "The telephone server of one office",
-		runCommand(), joinCommand(), daemon.CheckCommand[config.Config](defaultConfig, sampleConfig), signalCommand(), mediaCommand())
+		runCommand(), joinCommand(), daemon.CheckCommand(defaultConfig, sampleConfig, checkTLS), signalCommand(), mediaCommand())
 	return daemon.Execute(ctx, root, args, stdout, stderr)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -28,7 +29,7 @@ func runCommand() *cobra.Command {
 		Args:  daemon.Usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if checkOnly {
-				return daemon.Check[config.Config](cmd, path)
+				return daemon.Check(cmd, path, checkTLS)
 			}
 			return run(cmd, path)
 		},
@@ -45,6 +46,10 @@ func run(cmd *cobra.Command, path string) error {
 		return daemon.Exit(daemon.ExitConfig, err)
 	}
 	logger := daemon.Logger(cmd.ErrOrStderr(), cfg.Log.Level, cfg.Log.Format, "supervisor")
+	certificate, err := openTLS(&cfg, path, logger)
+	if err != nil {
+		return daemon.Exit(daemon.ExitConfig, err)
+	}
 	ctx, hurry, stop := supervise.Signals(cmd.Context())
 	defer stop()
 	lock, err := daemon.LockState(cfg.StateDir)
@@ -54,9 +59,10 @@ func run(cmd *cobra.Command, path string) error {
 	sockets, err := bindAll(ctx, cfg.Listen, lock, cmd.OutOrStdout(), logger)
 	if err == nil {
 		logger.Info("supervisor runs", "site", string(cfg.Site), "pid", os.Getpid(), "version", version.Version())
-		processes := children(&cfg, text, sockets)
+		processes := children(&cfg, text, certificate.fresh(), sockets)
 		n := daemon.NewNotices(cmd.OutOrStdout(), logger, names(processes)...)
 		defer context.AfterFunc(ctx, n.Stopping)()
+		defer certificate.follow(ctx)()
 		err = supervise.Run(ctx, supervise.Options{
 			Children: processes,
 			DumpDir:  filepath.Join(cfg.StateDir, "dumps"),
@@ -89,12 +95,17 @@ func bindAll(ctx context.Context, listen config.Listen, lock *supervise.Lock, ou
 		}
 		sockets = append(sockets, s)
 	}
-	for _, addr := range listen.TCP {
-		s, err := supervise.ListenTCP(ctx, supervise.Bind{Name: "tcp", Addr: addr, Patience: patience})
-		if err != nil {
-			return sockets, daemon.Exit(daemon.ExitNoAddress, err)
+	for _, kind := range []struct {
+		name  string
+		addrs []netip.AddrPort
+	}{{"tcp", listen.TCP}, {"tls", listen.TLS}} {
+		for _, addr := range kind.addrs {
+			s, err := supervise.ListenTCP(ctx, supervise.Bind{Name: kind.name, Addr: addr, Patience: patience})
+			if err != nil {
+				return sockets, daemon.Exit(daemon.ExitNoAddress, err)
+			}
+			sockets = append(sockets, s)
 		}
-		sockets = append(sockets, s)
 	}
 	for _, s := range sockets {
 		if _, err := fmt.Fprintln(out, "listening", s); err != nil {
@@ -125,9 +136,9 @@ func closeAll(sockets []*supervise.Socket) error {
 const mediaDelay = 20 * time.Millisecond
 
 // children lists the processes in the order of their start: signal uses media and so stops before it.
-func children(cfg *config.Config, text []byte, sockets []*supervise.Socket) []supervise.Child {
+func children(cfg *config.Config, text []byte, certificate func() []byte, sockets []*supervise.Socket) []supervise.Child {
 	signal := supervise.Child{
-		Name: "signal", Args: []string{"signal"}, Config: text, Sockets: sockets, StopTimeout: cfg.StopTimeout,
+		Name: "signal", Args: []string{"signal"}, Config: text, Fresh: certificate, Sockets: sockets, StopTimeout: cfg.StopTimeout,
 	}
 	if !cfg.Media.Anchor.On() {
 		return []supervise.Child{signal}

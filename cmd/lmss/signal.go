@@ -21,12 +21,19 @@ func runSignal(ctx context.Context, c *child) error {
 	for _, conn := range c.UDP("udp") {
 		sockets = append(sockets, conn)
 	}
+	certificate, err := inheritTLS(c)
+	if err != nil {
+		return err
+	}
 	return signal.Run(ctx, signal.Options{
 		Config: c.Config,
 		UDP:    sockets,
 		TCP:    c.Listeners("tcp"),
+		TLS:    c.Listeners("tls"),
 		Logger: c.Logger,
 		Status: newStatus(),
+
+		Certificate: certificate,
 
 		Software: "lmss " + version.Version(),
 		Ready:    c.Ready,

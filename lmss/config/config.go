@@ -23,6 +23,7 @@ type Config struct {
 	StateDir string `yaml:"state_dir"`
 
 	Listen Listen `yaml:"listen"`
+	TLS    TLS    `yaml:"tls"`
 	Media  Media  `yaml:"media"`
 	Store  Store  `yaml:"store"`
 
@@ -57,14 +58,24 @@ type Config struct {
 
 // Listen says where phones and trunks reach this site by SIP.
 type Listen struct {
-	// UDP are the sockets, one for each local address. At least one of UDP and TCP is required. Port 0 means that the
-	// kernel chooses one.
+	// UDP are the sockets, one for each local address. At least one of UDP, TCP and TLS is required. Port 0 means that
+	// the kernel chooses one.
 	UDP []netip.AddrPort `yaml:"udp"`
 	// TCP are the listeners.
 	TCP []netip.AddrPort `yaml:"tcp"`
+	// TLS are the listeners for phones that encrypt; they need Config.TLS. Empty means none.
+	TLS []netip.AddrPort `yaml:"tls"`
 	// Advertise gives, for a local address, the one that others must use instead, in SIP and in SDP, as behind a NAT
 	// that forwards the same ports. Empty means that local addresses are told as they are.
 	Advertise map[netip.Addr]netip.Addr `yaml:"advertise"`
+}
+
+// TLS is what Listen.TLS shows to phones: the operator's certificate, never the one by which the domain knows this site.
+type TLS struct {
+	// Certificate and Key are absolute paths of PEM files. The certificate names the site's DNS name or its addresses, and
+	// what lies between it and the root follows it. Required with Listen.TLS; one file may hold both.
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
 }
 
 // Media says how voice passes.

@@ -56,6 +56,18 @@ func TestAdvertised(t *testing.T) {
 	}
 }
 
+// A site may have TLS alone; voice then uses its addresses.
+func TestTLSAlone(t *testing.T) {
+	t.Parallel()
+	c := parse(t, "site: london\ndomain: example.org\nlisten: {tls: [\"192.0.2.1:5061\"], advertise: {192.0.2.1: 203.0.113.1}}\ntls: {certificate: /c.pem, key: /c.pem}\n")
+	if shown := c.Listen.TLSAddresses(); len(shown) != 1 || shown[0].String() != "203.0.113.1" {
+		t.Errorf("phones reach it at %v", shown)
+	}
+	if len(c.Listen.TLS) != 1 || len(c.Media.Addresses) != 1 || c.Media.Addresses[0].String() != "192.0.2.1" {
+		t.Errorf("%+v", c)
+	}
+}
+
 func TestUsers(t *testing.T) {
 	t.Parallel()
 	c := parse(t, smallest+`users:
@@ -119,6 +131,12 @@ func TestMistakesNameTheirPlace(t *testing.T) {
 		{"domain", strings.Replace(smallest, "example.org", "example..org", 1), `c.yaml:2:9: domain: `},
 		{"wildcard", strings.Replace(smallest, "192.0.2.2", "0.0.0.0", 1), `c.yaml:4:27: listen.udp[1]: 0.0.0.0:5060 is every address`},
 		{"twice", strings.Replace(smallest, "192.0.2.2", "192.0.2.1", 1), `c.yaml:4:27: listen.udp[1]: 192.0.2.1:5060 is there twice`},
+		{"no certificate", smallest + "  tls: [\"192.0.2.1:5061\"]\n", `c.yaml: tls.certificate: a PEM file is required here`},
+		{"no key", smallest + "  tls: [\"192.0.2.1:5061\"]\ntls: {certificate: /c.pem}\n", `tls.key: a PEM file is required here`},
+		{"relative", smallest + "  tls: [\"192.0.2.1:5061\"]\ntls: {certificate: c.pem, key: /k.pem}\n", `c.yaml:7:20: tls.certificate: "c.pem": must be an absolute path`},
+		{"no TLS", smallest + "tls: {certificate: /c.pem, key: /k.pem}\n", `tls.key: nothing uses it: name an address in listen.tls`},
+		{"TLS on TCP's port", smallest + "  tls: [\"192.0.2.1:5060\"]\ntls: {certificate: /c.pem, key: /k.pem}\n", `c.yaml:6:9: listen.tls[0]: 192.0.2.1:5060 is in listen.tcp too`},
+		{"TLS on every address", smallest + "  tls: [\"0.0.0.0:5061\"]\ntls: {certificate: /c.pem, key: /k.pem}\n", `listen.tls[0]: 0.0.0.0:5061 is every address`},
 		{"multicast", strings.Replace(smallest, "192.0.2.2", "224.0.1.75", 1), `listen.udp[1]: 224.0.1.75:5060 is no address`},
 		{"advertise", smallest + "  advertise: {192.0.2.9: 203.0.113.1}\n", `listen.advertise.192.0.2.9: nothing listens on this address`},
 		{"family", smallest + "  advertise: {192.0.2.1: \"2001:db8::1\"}\n", `listen.advertise.192.0.2.1: 2001:db8::1 cannot stand for`},

@@ -63,7 +63,7 @@ func (t *Timers) ensureDefaults() {
 // addresses are the local ones, each once, in the order of the file.
 func (l Listen) addresses() []netip.Addr {
 	var all []netip.Addr
-	for _, a := range slices.Concat(l.UDP, l.TCP) {
+	for _, a := range slices.Concat(l.UDP, l.TCP, l.TLS) {
 		if !slices.Contains(all, a.Addr()) {
 			all = append(all, a.Addr())
 		}
@@ -74,4 +74,15 @@ func (l Listen) addresses() []netip.Addr {
 // Advertised is the address that others are told instead of a local one.
 func (l Listen) Advertised(local netip.Addr) netip.Addr {
 	return cmp.Or(l.Advertise[local], local)
+}
+
+// TLSAddresses are those at which phones reach the site over TLS, each once: what its certificate may be asked for.
+func (l Listen) TLSAddresses() []netip.Addr {
+	var all []netip.Addr
+	for _, a := range l.TLS {
+		if shown := l.Advertised(a.Addr()); !slices.Contains(all, shown) {
+			all = append(all, shown)
+		}
+	}
+	return all
 }

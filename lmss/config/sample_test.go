@@ -25,7 +25,8 @@ func TestSample(t *testing.T) {
 		Elements: map[string]reflect.Type{"users": reflect.TypeFor[User](), "static_hubs": reflect.TypeFor[StaticHub]()},
 		Examples: func(t *testing.T, c Config) {
 			t.Helper()
-			if len(c.Users) != 1 || len(c.Numbers) != 2 || len(c.Listen.Advertise) != 1 || len(c.Uplinks) != 2 || len(c.StaticHubs) != 1 {
+			if len(c.Users) != 1 || len(c.Numbers) != 2 || len(c.Listen.Advertise) != 1 || len(c.Uplinks) != 2 || len(c.StaticHubs) != 1 ||
+				len(c.Listen.TLS) != 1 || c.TLS.Certificate == "" || c.TLS.Key == "" {
 				t.Errorf("examples not read: %+v", c)
 			}
 		},

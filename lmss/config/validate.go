@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ func (c *Config) Validate() error {
 		wrong.Add("workers", "%d: must be 0 to 127", c.Workers)
 	}
 	c.Listen.validate(&wrong)
+	c.TLS.validate(&wrong, len(c.Listen.TLS) > 0)
 	c.Media.validate(&wrong)
 	c.validateUsers(&wrong)
 	c.validateHubs(&wrong)
@@ -38,12 +40,32 @@ func (c *Config) Validate() error {
 }
 
 func (l Listen) validate(wrong *configfile.Complaints) {
-	if len(l.UDP)+len(l.TCP) == 0 {
+	if len(l.UDP)+len(l.TCP)+len(l.TLS) == 0 {
 		wrong.Add("listen", "at least one address is required, such as udp: [\"192.0.2.1:5060\"]")
 	}
 	wrong.Listeners("listen.udp", l.UDP)
 	wrong.Listeners("listen.tcp", l.TCP)
+	wrong.Listeners("listen.tls", l.TLS)
+	for i, a := range l.TLS {
+		if a.Port() != 0 && slices.Contains(l.TCP, a) {
+			wrong.Add(fmt.Sprintf("listen.tls[%d]", i), "%s is in listen.tcp too, and TLS runs over TCP: name another port, 5061 is usual", a)
+		}
+	}
 	wrong.Advertise("listen.advertise", l.Advertise, l.addresses())
+}
+
+// validate looks at the paths alone; what the files hold is checked when they are read (see servercert).
+func (t TLS) validate(wrong *configfile.Complaints, listening bool) {
+	for key, path := range map[string]string{"tls.certificate": t.Certificate, "tls.key": t.Key} {
+		switch {
+		case listening && path == "":
+			wrong.Add(key, "a PEM file is required here, since listen.tls has an address")
+		case path != "" && !filepath.IsAbs(path):
+			wrong.Add(key, "%q: must be an absolute path", path)
+		case path != "" && !listening:
+			wrong.Add(key, "nothing uses it: name an address in listen.tls, such as \"192.0.2.1:5061\"")
+		}
+	}
 }
 
 func (m *Media) validate(wrong *configfile.Complaints) {

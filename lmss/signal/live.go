@@ -3,10 +3,13 @@ package signal
 import (
 	"context"
 	"maps"
+	"time"
 
 	"github.com/mss-federation/mss/lmss/admin"
 	"github.com/mss-federation/mss/lmss/call"
+	"github.com/mss-federation/mss/lmss/config"
 	"github.com/mss-federation/mss/pkg/fault"
+	"github.com/mss-federation/mss/pkg/servercert"
 )
 
 // liveCalls shows the calls of all workers to the admin API.
@@ -75,11 +78,29 @@ func (s *site) status(_ context.Context, o *Options) admin.Status {
 	if s.uplink != nil {
 		st.Alarms = append(st.Alarms, s.uplink.Alarms()...)
 	}
+	if o.Certificate != nil {
+		st.Alarms = append(st.Alarms, certificateAlarms(o.Certificate, &o.Config)...)
+	}
 	for _, c := range o.UDP {
 		st.Listeners = append(st.Listeners, "udp "+c.LocalAddr().String())
 	}
 	for _, l := range o.TCP {
 		st.Listeners = append(st.Listeners, "tcp "+l.Addr().String())
 	}
+	for _, l := range o.TLS {
+		st.Listeners = append(st.Listeners, "tls "+l.Addr().String())
+	}
 	return st
+}
+
+// certificateAlarms are reasons for which phones may refuse the site's certificate, now or soon.
+func certificateAlarms(h *servercert.Holder, c *config.Config) []string {
+	var alarms []string
+	if wrong := h.Wrong(); wrong != "" {
+		alarms = append(alarms, "tls: "+wrong)
+	}
+	for _, w := range h.Pair().Warnings(time.Now(), c.Listen.TLSAddresses()) {
+		alarms = append(alarms, "tls.certificate: "+c.TLS.Certificate+": "+w)
+	}
+	return alarms
 }

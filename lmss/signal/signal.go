@@ -15,6 +15,7 @@ import (
 	"github.com/mss-federation/mss/pkg/adminapi"
 	"github.com/mss-federation/mss/pkg/layers"
 	"github.com/mss-federation/mss/pkg/network"
+	"github.com/mss-federation/mss/pkg/servercert"
 	"github.com/mss-federation/mss/pkg/siptransport"
 )
 
@@ -27,6 +28,9 @@ type Options struct {
 	// UDP and TCP are the open sockets, each bound to one local address.
 	UDP []network.PacketConn
 	TCP []net.Listener
+	// TLS are listeners for phones, which Certificate serves. It is nil where there are none.
+	TLS         []net.Listener
+	Certificate *servercert.Holder
 	// Software is the build, for the neighbours' operators.
 	Software string
 	// Logger is the process's. Nil discards.
@@ -69,6 +73,11 @@ func Run(ctx context.Context, o Options) error {
 			return err
 		}
 	}
+	for _, ln := range o.TLS {
+		if err := s.endpoint.AddInboundTLS(ln, o.Certificate.Server()); err != nil {
+			return err
+		}
+	}
 	restored, err := p.restore(s)
 	if err != nil {
 		return err
@@ -96,6 +105,9 @@ func (p *prepared) run(ctx context.Context, s *site, restored *leftovers, o *Opt
 	parts.Start("sockets", o.Logger, s.endpoint.Run)
 	if p.uplink != nil {
 		parts.Start("uplink", o.Logger, p.uplink.Run)
+	}
+	if o.Certificate != nil {
+		parts.Start("certificate", o.Logger, o.Certificate.Run)
 	}
 	parts.Start("housekeeping", o.Logger, s.housekeeping)
 	parts.Start("admin", o.Logger, func(ctx context.Context) error { return api.Run(ctx, listener) })

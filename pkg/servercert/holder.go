@@ -93,7 +93,7 @@ func (h *Holder) look(now time.Time) {
 		return
 	}
 	h.pair.Store(pair)
-	h.logger.Info("TLS certificate replaced: new connections get it", "certificate", h.files.Certificate,
+	h.logger.Info("TLS certificate replaced", "certificate", h.files.Certificate,
 		"serial", pair.Certificate().SerialNumber.Text(16), "until", stamp(pair.Certificate().NotAfter))
 }
 

@@ -29,6 +29,8 @@ type Inheritance struct {
 	Name string
 	// Config is the configuration that the supervisor checked.
 	Config []byte
+	// Fresh is what the supervisor's Child.Fresh gave for this start; nil without it.
+	Fresh []byte
 
 	sockets   []inheritedSocket
 	life      *os.File
@@ -87,11 +89,13 @@ func (in *Inheritance) take(pl plan) error {
 		return err
 	}
 	debug.SetTraceback("all")
-	config := adopt(pl.Config, "config")
-	// The offset is shared with all starts before and after this one, hence the section.
-	in.Config, err = io.ReadAll(io.NewSectionReader(config, 0, 1<<62))
-	if err := errors.Join(err, config.Close()); err != nil {
+	if in.Config, err = readSealed(pl.Config, "config"); err != nil {
 		return err
+	}
+	if pl.Fresh != 0 {
+		if in.Fresh, err = readSealed(pl.Fresh, "fresh"); err != nil {
+			return err
+		}
 	}
 	for _, s := range pl.Sockets {
 		if err := in.takeSocket(s); err != nil {
@@ -99,6 +103,13 @@ func (in *Inheritance) take(pl plan) error {
 		}
 	}
 	return nil
+}
+
+func readSealed(fd int, name string) ([]byte, error) {
+	file := adopt(fd, name)
+	// The offset may be shared with starts before and after this one, hence the section.
+	data, err := io.ReadAll(io.NewSectionReader(file, 0, 1<<62))
+	return data, errors.Join(err, file.Close())
 }
 
 // takeSocket gives the descriptor to package net, which works on a copy of it. The open file behind it stays

@@ -88,7 +88,7 @@ func answerAll(conn *net.UDPConn, in *Inheritance, hung *atomic.Bool) {
 			_ = conn.Close()
 			os.Exit(0)
 		}
-		_, _ = conn.WriteToUDPAddrPort(fmt.Appendf(nil, "%d %s %s", os.Getpid(), in.Config, text), from)
+		_, _ = conn.WriteToUDPAddrPort(fmt.Appendf(nil, "%d %s%s %s", os.Getpid(), in.Config, in.Fresh, text), from)
 	}
 }
 

@@ -23,6 +23,7 @@ type plan struct {
 	Beat      int          `json:"beat"`   // write end; marks go there
 	Config    int          `json:"config"` // sealed memory with the checked configuration
 	Crash     int          `json:"crash"`  // memory for what the runtime says when it dies
+	Fresh     int          `json:"fresh"`  // sealed memory with what Child.Fresh gave; zero without it
 	BeatEvery int64        `json:"beat_every_ns"`
 	Sockets   []socketPlan `json:"sockets"`
 }
@@ -71,6 +72,12 @@ type process struct {
 func (k *keeper) spawn() (*process, error) {
 	p := &process{marks: make(chan mark), read: make(chan struct{}), exited: make(chan struct{})}
 	childEnds, err := p.open(k.child.Name)
+	if err == nil && k.child.Fresh != nil {
+		var fresh *os.File
+		if fresh, err = sealedFile("fresh", k.child.Fresh()); err == nil {
+			childEnds = append(childEnds, fresh)
+		}
+	}
 	defer func() {
 		for _, f := range childEnds {
 			if cerr := f.Close(); cerr != nil {
@@ -132,11 +139,16 @@ func (p *process) open(name string) ([]*os.File, error) {
 }
 
 // handover lists the descriptors in the order in which the child numbers them, and the environment that says so.
+// childEnds are those of open and, behind them, what Child.Fresh gave.
 func (k *keeper) handover(childEnds []*os.File, crash *os.File) ([]uintptr, []string, error) {
 	files := []uintptr{childEnds[0].Fd(), 1, 2, childEnds[1].Fd(), childEnds[2].Fd(), k.config.Fd(), crash.Fd()}
 	pl := plan{
 		Name: k.child.Name, Life: 3, Beat: 4, Config: 5, Crash: 6,
 		BeatEvery: int64(k.opts.HeartbeatTimeout / 6),
+	}
+	if len(childEnds) > 3 {
+		pl.Fresh = len(files)
+		files = append(files, childEnds[3].Fd())
 	}
 	for _, s := range k.child.Sockets {
 		pl.Sockets = append(pl.Sockets, socketPlan{Name: s.Name, Network: s.Network, FD: len(files)})

@@ -42,6 +42,9 @@ type Child struct {
 	Env []string
 	// Config is what [Inheritance.Config] gives the child, at each start the same bytes. The caller has checked it.
 	Config []byte
+	// Fresh, if not nil, is asked at each start for bytes that may change while the daemon runs, such as a certificate
+	// and its key; [Inheritance.Fresh] gives them to the child. It must not block.
+	Fresh func() []byte
 	// Sockets are handed to the child at each start. The caller owns them and closes them after Run returned.
 	Sockets []*Socket
 	// StartTimeout bounds the time from start to the first heartbeat, in which a child may convert its store. Zero

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -139,6 +140,22 @@ func (b *bench) ask(text, want string) {
 	b.t.Helper()
 	if got := b.answer(b.say(text)); got != want {
 		b.t.Fatalf("answer %q, want %q", got, want)
+	}
+}
+
+// Each start gets what is fresh at that moment, and the same configuration.
+func TestFreshBytesAreThoseOfTheStart(t *testing.T) {
+	t.Parallel()
+	var starts atomic.Int32
+	b := startBench(t, func(o *Options) {
+		o.Children[0].Fresh = func() []byte { return fmt.Appendf(nil, "+fresh-%d", starts.Add(1)) }
+	})
+	for i := range 3 {
+		pid := b.expect(Ready).PID
+		b.ask("hello", fmt.Sprintf("%d config-1+fresh-%d hello", pid, i+1))
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

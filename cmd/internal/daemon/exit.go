@@ -125,23 +125,38 @@ func ConfigFlag(cmd *cobra.Command, path *string, usual, sample string) {
 	cmd.Flags().StringVar(path, "config", usual, "configuration file; "+sample+" explains every key")
 }
 
-// Check says whether a configuration file is good. It reads the file and opens nothing.
-func Check[T any](cmd *cobra.Command, path string) error {
-	if err := configfile.Check[T](path); err != nil {
+// Further is what a check looks at beyond the configuration file itself: the files that it names. Warnings are what a
+// daemon starts with all the same.
+type Further[T any] func(cfg *T) (warnings []string, err error)
+
+// Check says whether a configuration file is good. It reads the file and, where there are further checks, the files that
+// it names, and opens nothing else.
+func Check[T any](cmd *cobra.Command, path string, further ...Further[T]) error {
+	cfg, _, err := configfile.Load[T](path)
+	if err != nil {
 		return Exit(ExitConfig, err)
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: ok\n", path)
+	for _, look := range further {
+		warnings, err := look(&cfg)
+		if err != nil {
+			return Exit(ExitConfig, fmt.Errorf("%s: %w", path, err))
+		}
+		for _, w := range warnings {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s\n", path, w)
+		}
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: ok\n", path)
 	return err
 }
 
 // CheckCommand is Check as a command.
-func CheckCommand[T any](usual, sample string) *cobra.Command {
+func CheckCommand[T any](usual, sample string, further ...Further[T]) *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Say whether a configuration file is good",
 		Args:  Usage(cobra.NoArgs),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return Check[T](cmd, path) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return Check(cmd, path, further...) },
 	}
 	ConfigFlag(cmd, &path, usual, sample)
 	return cmd

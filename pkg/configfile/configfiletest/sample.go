@@ -47,7 +47,7 @@ func (s Sample[T]) Check(t *testing.T) {
 
 // withExamples replaces each empty value by the example behind it.
 func withExamples(text string) string {
-	emptied := regexp.MustCompile(`(?m)^ *\w+: (\[\]|\{\})\n( *#: )`)
+	emptied := regexp.MustCompile(`(?m)^ *\w+: (\[\]|\{\}|"")\n( *#: )`)
 	return strings.ReplaceAll(emptied.ReplaceAllString(text, "$2"), "#: ", "")
 }
 
