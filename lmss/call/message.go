@@ -83,8 +83,14 @@ func (l *Leg) appendRequest(dst []byte, method string, seq uint32, branch siptx.
 	return l.appendSession(dst)
 }
 
-// appendContact writes our Contact on this leg: each leg shows its own local address.
+// appendContact writes our Contact on this leg: each leg shows its own local address. It is a sip URI but towards a
+// peer over TLS whose own is a sips one: such peers refuse a dialog with any other (RFC 3261 §8.1.1.8, §12.1.1).
 func (l *Leg) appendContact(dst []byte) []byte {
+	if l.flow.Transport == siptransport.TLS && isSIPS(l.target) {
+		dst = append(dst, "Contact: <sips:"...)
+		dst = l.call.env.SentBy(l.flow).AppendTo(dst)
+		return append(dst, ">\r\n"...)
+	}
 	dst = append(dst, "Contact: <sip:"...)
 	dst = l.call.env.SentBy(l.flow).AppendTo(dst)
 	if l.flow.Transport != siptransport.UDP {
@@ -92,6 +98,11 @@ func (l *Leg) appendContact(dst []byte) []byte {
 		dst = append(dst, l.flow.Transport.Param()...)
 	}
 	return append(dst, ">\r\n"...)
+}
+
+func isSIPS(uri string) bool {
+	const scheme = "sips:"
+	return len(uri) > len(scheme) && strings.EqualFold(uri[:len(scheme)], scheme)
 }
 
 // appendSession writes the Session-ID (RFC 7989 §5); the remote half is not tracked and is the nil UUID.

@@ -38,6 +38,10 @@ func tcp(remote string, id siptransport.FlowID) siptransport.Flow {
 	return siptransport.Flow{Transport: siptransport.TCP, Local: local, Remote: netip.MustParseAddrPort(remote), ID: id}
 }
 
+func tls(remote string, id siptransport.FlowID) siptransport.Flow {
+	return siptransport.Flow{Transport: siptransport.TLS, Local: local, Remote: netip.MustParseAddrPort(remote), ID: id}
+}
+
 // register is a REGISTER of 4001 with one Contact header value, as it comes from ingress.
 func register(tb testing.TB, flow siptransport.Flow, callID string, cseq uint32, contact string) Request {
 	tb.Helper()
@@ -282,6 +286,17 @@ func TestClosedConnectionMakesUnreachableAtOnce(t *testing.T) {
 	}
 }
 
+// A sips Contact promises TLS: over other transports it is refused whole.
+func TestSIPSNeedsTLS(t *testing.T) {
+	t.Parallel()
+	for flow, want := range map[siptransport.Flow]int{udp(a): 400, tcp(a, 3): 400, tls(a, 4): 200} {
+		r := newRegistrar(t, Options{})
+		if out := r.Register(start, register(t, flow, "1", 1, "<sips:4001@192.0.2.10>"), 3); out.Status != want || (want == 200) != (r.Count() == 1) {
+			t.Errorf("%v: %d %s, %d bound; want %d", flow, out.Status, out.Reason, r.Count(), want)
+		}
+	}
+}
+
 func TestWhereAPhoneIsReached(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -299,6 +314,9 @@ func TestWhereAPhoneIsReached(t *testing.T) {
 		"it listens on another port":    {udp("192.0.2.10:1024"), "<sip:4001@192.0.2.10>", false, false, udp(a)},
 		"it wants TCP":                  {udp(a), "<sip:4001@192.0.2.10;transport=tcp>", true, false, siptransport.Flow{Transport: siptransport.TCP, Local: netip.MustParseAddrPort("192.0.2.1:0"), Remote: netip.MustParseAddrPort(a)}},
 		"it wants TCP but is elsewhere": {udp(a), "<sip:4001@10.0.0.1;transport=tcp>", true, true, udp(a)},
+		"it wants TLS":                  {udp(a), "<sip:4001@192.0.2.10:5061;transport=tls>", true, true, udp(a)},
+		"over TLS":                      {tls("192.0.2.10:40000", 3), "<sip:4001@192.0.2.10:40000;transport=tls>", true, false, tls("192.0.2.10:40000", 3)},
+		"over TLS, by sips":             {tls("192.0.2.10:40000", 3), "<sips:4001@192.0.2.10:40000>", true, false, tls("192.0.2.10:40000", 3)},
 		"over TCP":                      {tcp("192.0.2.10:40000", 3), "<sip:4001@192.0.2.10>", true, false, tcp("192.0.2.10:40000", 3)},
 		"over TCP behind NAT":           {tcp("192.0.2.10:40000", 3), "<sip:4001@10.0.0.1:40000>", true, true, tcp("192.0.2.10:40000", 3)},
 		"IPv6":                          {udp("[2001:db8::1]:5060"), "<sip:4001@[2001:DB8:0::1]>", true, false, udp("[2001:db8::1]:5060")},

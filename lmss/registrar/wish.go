@@ -1,6 +1,7 @@
 package registrar
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -31,6 +32,9 @@ func (o *Options) wishes(req *Request) ([]wish, Outcome) {
 				return nil, refuse(400, "Bad Contact")
 			}
 			w.contact.parsed = parsed
+		}
+		if w.contact.parsed.scheme == "sips" && req.Flow.Transport != siptransport.TLS {
+			return nil, refuse(400, "A sips Contact Needs TLS") // it would promise its owner's callers what is not kept
 		}
 		w.seconds = o.seconds(req, &w.contact)
 		if w.seconds != 0 && w.seconds < int(o.MinExpires/time.Second) {
@@ -100,13 +104,14 @@ func (req *Request) bind(now time.Time, c *Contact, granted time.Duration) Bindi
 
 // aim decides where the phone is reached. A connection is used as it is. A UDP phone is reached where it
 // sent from, which is all that works through NAT; only one that says, from its own address, that it
-// listens on another port (no rport) or transport is sent there.
+// listens on another port (no rport) or over TCP is sent there; TLS phones are reached by their own connections alone,
+// since they have no certificate that we could verify.
 func (b *Binding) aim(rport bool) {
 	wanted := b.uri.transport()
-	if wanted == 0 {
+	if wanted == 0 || wanted == siptransport.TLS {
 		wanted = b.Flow.Transport
 	}
-	b.Target, b.Address = b.Flow, b.uri.address(wanted)
+	b.Target, b.Address = b.Flow, b.uri.address(cmp.Or(b.uri.transport(), wanted))
 	source := netip.AddrPortFrom(b.Flow.Remote.Addr().Unmap(), b.Flow.Remote.Port())
 	if b.Flow.Transport.Stream() {
 		b.NAT = b.Address.Addr() != source.Addr()
