@@ -95,6 +95,9 @@ func (m *manager) apply(ctx context.Context) {
 		if i < 0 || attached[i].GRPC != r.hub.GRPC {
 			m.end(id)
 		}
+		if i < 0 {
+			u.setBehind(id, false) // what it saw counts no more
+		}
 	}
 	u.setOrder(attached)
 	u.links.SetTargets(m.trunks(ctx, attached))

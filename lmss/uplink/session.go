@@ -17,6 +17,7 @@ import (
 	"github.com/mss-federation/mss/pkg/fault"
 	"github.com/mss-federation/mss/pkg/fault/faultgrpc"
 	"github.com/mss-federation/mss/pkg/identity"
+	"github.com/mss-federation/mss/pkg/network"
 	exchangev1 "github.com/mss-federation/mss/proto/mss/exchange/v1"
 )
 
@@ -50,6 +51,8 @@ type session struct {
 	mu struct {
 		sync.Mutex
 		sessionState
+		local  netip.Addr       // of the connection
+		runner *exchange.Runner // nil: there is no session
 	}
 }
 
@@ -203,12 +206,30 @@ func (s *session) exchange(ctx context.Context, stream exchange.Stream) error {
 	}
 	s.enter(Opening, "")
 	core := exchange.New(config, s.uplink.book)
-	err := exchange.NewRunner(core, (*host)(s)).Run(ctx, stream)
+	runner := exchange.NewRunner(core, (*host)(s))
+	s.carry(runner)
+	err := runner.Run(ctx, stream)
+	s.carry(nil)
 	s.resume = core.Resume()
 	s.mu.Lock()
 	s.mu.stats = core.Stats()
 	s.mu.Unlock()
 	return err
+}
+
+func (s *session) carry(runner *exchange.Runner) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.runner = runner
+}
+
+// notify says that the book has changed.
+func (s *session) notify() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.runner != nil {
+		s.mu.runner.Notify()
+	}
 }
 
 // dial opens the connection below the session.
@@ -217,7 +238,14 @@ func (s *session) dial(ctx context.Context, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.uplink.options.Network.DialTCP(ctx, netip.AddrPort{}, remote)
+	conn, err := s.uplink.options.Network.DialTCP(ctx, netip.AddrPort{}, remote)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.mu.local = network.AddrPort(conn.LocalAddr()).Addr()
+	s.mu.Unlock()
+	return conn, nil
 }
 
 // host takes what a session brings.
@@ -234,7 +262,9 @@ func (h *host) Tell(action exchange.Action) {
 		s.enter(Synchronising, "")
 		s.mu.Lock()
 		s.mu.software = a.Peer.Software
+		local := s.mu.local
 		s.mu.Unlock()
+		s.uplink.observe(s.hub.ID, local, a.Peer.Observed.Addr())
 		s.log.Info("session established", "software", a.Peer.Software, "resumed", a.Peer.Resumed)
 		s.uplink.opened(exchange.Hub{ID: s.hub.ID, GRPC: s.hub.GRPC, SIP: a.Peer.SIP, Software: a.Peer.Software})
 	case exchange.Synchronised:

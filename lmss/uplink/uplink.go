@@ -13,6 +13,7 @@ import (
 	"iter"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,11 @@ type Options struct {
 	Static []Static
 	// Numbers are announced to every hub.
 	Numbers []federation.NLRI
+	// Reach says whether other sites can send voice here first.
+	Reach Reach
+	// Forwarded says whether voice for a local address is told to come to another one, which an operator has forwarded.
+	// Nil means that none is.
+	Forwarded func(local netip.Addr) bool
 	// Home is where identity and directory are kept.
 	Home Home
 	// Credentials prove who the site is. Nil: there are only static hubs.
@@ -76,6 +82,7 @@ type Uplink struct {
 	inbox   chan struct{}                         // holds a token while news waits
 	watch   func(federation.NodeID, nodelink.State)
 	alarms  alarms
+	reach   reach
 
 	mu struct {
 		sync.Mutex
@@ -104,7 +111,8 @@ func New(o Options) (*Uplink, error) {
 		u.trust = identity.NewTrust(string(o.Domain), o.Credentials.Root)
 	}
 	u.book = exchange.NewBook(u.self().NodeID(), u.epoch)
-	u.book.Set(announced(o.Site, o.Numbers))
+	u.reach.hidden.Store(o.Reach == ReachNo)
+	u.announce()
 	statics := make([]nodelink.Static, 0, len(o.Static))
 	for _, s := range o.Static {
 		statics = append(statics, nodelink.Static{Node: nodeID(s.Hub), Flow: s.Flow})
@@ -121,9 +129,9 @@ func (u *Uplink) self() identity.Node {
 func nodeID(hub federation.HubID) federation.NodeID { return federation.NodeID("hub/" + string(hub)) }
 
 // announced gives each range of the site the same attributes.
-func announced(site federation.SiteID, numbers []federation.NLRI) map[federation.NLRI]*federation.Attributes {
+func announced(site federation.SiteID, numbers []federation.NLRI, direct bool) map[federation.NLRI]*federation.Attributes {
 	attributes := &federation.Attributes{
-		Origin: federation.Origin{Site: site}, Media: federation.MediaCaps{VoiceDirect: true},
+		Origin: federation.Origin{Site: site}, Media: federation.MediaCaps{VoiceDirect: direct},
 	}
 	routes := make(map[federation.NLRI]*federation.Attributes, len(numbers))
 	for _, n := range numbers {

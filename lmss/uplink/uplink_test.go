@@ -36,6 +36,7 @@ type domain struct {
 	net   *memnet.Net
 	ids   *identitytest.Domain
 	hubs  map[federation.HubID]*peer
+	addr  netip.Addr // of the site
 	epoch atomic.Uint64
 }
 
@@ -49,6 +50,7 @@ type peer struct {
 	mu struct {
 		sync.Mutex
 		listed  []exchange.Hub
+		sees    netip.AddrPort // where the site speaks from
 		routes  exchange.Mirror
 		runner  *exchange.Runner
 		over    []string // why sessions ended
@@ -61,7 +63,7 @@ func newDomain(t *testing.T) *domain {
 	t.Helper()
 	return &domain{
 		t: t, net: memnet.New(memnet.Options{Delay: time.Millisecond}), ids: identitytest.NewDomain(t, "example.org"),
-		hubs: map[federation.HubID]*peer{},
+		hubs: map[federation.HubID]*peer{}, addr: siteAddr,
 	}
 }
 
@@ -112,6 +114,7 @@ func (p *peer) Session(stream grpc.BidiStreamingServer[exchangev1.Frame, exchang
 	config := exchange.Config{
 		Self: federation.NodeID("hub/" + p.entry.ID), Domain: "example.org", Epoch: epoch, Role: exchange.RoleHub,
 		Peer: "site/london", Software: "test hub", SIP: p.entry.SIP,
+		Observed: p.mu.sees,
 	}
 	config.EnsureDefaults()
 	session := exchange.New(config, exchange.Nothing{})
@@ -189,8 +192,14 @@ func (d *domain) know(home uplink.Home, hubs ...federation.HubID) {
 
 func (d *domain) site(home uplink.Home, prefer ...federation.HubID) *site {
 	d.t.Helper()
+	return d.siteWith(uplink.Options{Home: home, Prefer: prefer})
+}
+
+// siteWith has options beyond those that every site here has.
+func (d *domain) siteWith(o uplink.Options) *site {
+	d.t.Helper()
 	u, err := uplink.New(uplink.Options{
-		Site: "london", Domain: "example.org", Prefer: prefer, Home: home, Network: d.net.Host(siteAddr),
+		Site: "london", Domain: "example.org", Prefer: o.Prefer, Home: o.Home, Network: d.net.Host(d.addr), Reach: o.Reach, Forwarded: o.Forwarded,
 		Numbers:     []federation.NLRI{{Domain: "example.org", Family: federation.Enterprise, Key: "4", MinLen: 4, MaxLen: 4}},
 		Credentials: d.ids.Credentials(d.t, identity.Site, "london"), Software: "test site",
 		Logger: slog.New(slog.DiscardHandler),
@@ -198,14 +207,14 @@ func (d *domain) site(home uplink.Home, prefer ...federation.HubID) *site {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	endpoint := siptransport.New(siptransport.Options{Network: d.net.Host(siteAddr), Receiver: deaf{}, Watcher: u.Links()})
+	endpoint := siptransport.New(siptransport.Options{Network: d.net.Host(d.addr), Receiver: deaf{}, Watcher: u.Links()})
 	u.Links().Attach(endpoint)
 	ctx, cancel := context.WithCancel(context.Background())
 	sockets, shut := context.WithCancel(context.Background())
 	var running, below sync.WaitGroup
 	below.Go(func() { _ = endpoint.Run(sockets) })
 	running.Go(func() { _ = u.Run(ctx) })
-	s := &site{Uplink: u, home: home}
+	s := &site{Uplink: u, home: o.Home}
 	s.stop = sync.OnceFunc(func() { cancel(); running.Wait(); shut(); below.Wait() })
 	return s
 }

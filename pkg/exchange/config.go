@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"net/netip"
 	"strings"
 	"time"
 
@@ -81,6 +82,8 @@ type Config struct {
 	SIP []Address
 	// Software is the build, for people.
 	Software string
+	// Observed is where the neighbour is seen to speak from; it is told. Not valid: not known.
+	Observed netip.AddrPort
 	// Resume is what was kept of the last session with this neighbour.
 	Resume Resume
 }

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -152,7 +153,8 @@ type Peer struct {
 	Restart  time.Duration // zero: its routes go with it
 	SIP      []Address
 	Software string
-	Resumed  bool // it sends only what changed
+	Observed netip.AddrPort // where it sees this node speak from; not valid: it does not say
+	Resumed  bool           // it sends only what changed
 }
 
 // Hub is a hub as the directory lists it.

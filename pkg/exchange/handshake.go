@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -23,6 +24,9 @@ func (s *Session) start(now time.Time) {
 	}
 	for _, f := range c.Families {
 		open.Families = append(open.Families, exchangev1.Family(f))
+	}
+	if c.Observed.IsValid() {
+		open.Observed = c.Observed.String()
 	}
 	if c.Resume != (Resume{}) {
 		open.Resume = &exchangev1.Resume{PeerEpoch: c.Resume.Epoch, LastVersion: c.Resume.Version}
@@ -88,6 +92,7 @@ func (s *Session) agree(o *exchangev1.Open, version uint32) {
 		Node: federation.NodeID(o.GetNodeId()), Epoch: o.GetBootEpoch(), Role: o.GetRole(), Version: version, Hold: s.hold,
 		MaxPaths: min(max(o.GetMaxPaths(), 1), topMaxPaths), SIP: decodeAddresses(o.GetSip()), Software: o.GetSoftware(),
 	}
+	s.peer.Observed, _ = netip.ParseAddrPort(o.GetObserved()) // not valid: it does not say
 	if !s.agreed[exchangev1.Capability_CAPABILITY_ADD_PATH] {
 		s.peer.MaxPaths = 1
 	}

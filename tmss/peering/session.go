@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"google.golang.org/grpc/credentials"
@@ -77,6 +78,7 @@ func (p *Peering) carry(ctx context.Context, node identity.Node, role exchange.R
 	}
 	if role == exchange.RoleHub {
 		config.Keepalive, config.Hold = p.options.Keepalive, p.options.Hold
+		config.Observed, _ = netip.ParseAddrPort(from.address) // it learns of a NAT on its way
 	}
 	config.EnsureDefaults()
 	if err := config.Validate(); err != nil {

@@ -722,7 +722,10 @@ type Open struct {
 	// Absent: everything is to be sent.
 	Resume *Resume `protobuf:"bytes,13,opt,name=resume,proto3" json:"resume,omitempty"`
 	// The sender's build, for people.
-	Software      string `protobuf:"bytes,14,opt,name=software,proto3" json:"software,omitempty"`
+	Software string `protobuf:"bytes,14,opt,name=software,proto3" json:"software,omitempty"`
+	// The address and port from which the receiver of this Open is seen to speak, as by STUN; empty: not
+	// known. A hub tells it to a site, which so learns of a NAT on its way.
+	Observed      string `protobuf:"bytes,15,opt,name=observed,proto3" json:"observed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -851,6 +854,13 @@ func (x *Open) GetResume() *Resume {
 func (x *Open) GetSoftware() string {
 	if x != nil {
 		return x.Software
+	}
+	return ""
+}
+
+func (x *Open) GetObserved() string {
+	if x != nil {
+		return x.Observed
 	}
 	return ""
 }
@@ -2045,7 +2055,7 @@ const file_mss_exchange_v1_exchange_proto_rawDesc = "" +
 	"\x04kind\"`\n" +
 	"\aAddress\x128\n" +
 	"\ttransport\x18\x01 \x01(\x0e2\x1a.mss.exchange.v1.TransportR\ttransport\x12\x1b\n" +
-	"\thost_port\x18\x02 \x01(\tR\bhostPort\"\x91\x04\n" +
+	"\thost_port\x18\x02 \x01(\tR\bhostPort\"\xad\x04\n" +
 	"\x04Open\x12\x1f\n" +
 	"\vmin_version\x18\x01 \x01(\rR\n" +
 	"minVersion\x12\x1f\n" +
@@ -2064,7 +2074,8 @@ const file_mss_exchange_v1_exchange_proto_rawDesc = "" +
 	"\x0frestart_seconds\x18\v \x01(\rR\x0erestartSeconds\x12*\n" +
 	"\x03sip\x18\f \x03(\v2\x18.mss.exchange.v1.AddressR\x03sip\x12/\n" +
 	"\x06resume\x18\r \x01(\v2\x17.mss.exchange.v1.ResumeR\x06resume\x12\x1a\n" +
-	"\bsoftware\x18\x0e \x01(\tR\bsoftware\"J\n" +
+	"\bsoftware\x18\x0e \x01(\tR\bsoftware\x12\x1a\n" +
+	"\bobserved\x18\x0f \x01(\tR\bobserved\"J\n" +
 	"\x06Resume\x12\x1d\n" +
 	"\n" +
 	"peer_epoch\x18\x01 \x01(\x04R\tpeerEpoch\x12!\n" +

@@ -1,0 +1,96 @@
+package uplink
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"github.com/mss-federation/mss/pkg/federation"
+)
+
+// Reach says whether other sites can send voice to this one before it has sent them any.
+type Reach uint8
+
+// The zero Reach is found out: see translated.
+const (
+	ReachAuto Reach = iota
+	ReachYes
+	ReachNo
+)
+
+// reach is what is known of that.
+type reach struct {
+	hidden atomic.Bool
+	mu     struct {
+		sync.Mutex
+		behind map[federation.HubID]bool // a NAT stands between this site and the hub
+	}
+}
+
+// carrierNAT is the shared address space of carriers (RFC 6598): private, as far as the way back goes.
+var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
+
+// translated says whether a NAT hides a site that is seen at another address than its own. Only where the site's
+// address is private and the seen one is not: networks of private addresses translate at inner borders too, and a hub
+// behind a load balancer sees that one's address, and neither says that voice does not arrive.
+func translated(local, observed netip.Addr) bool {
+	observed = observed.Unmap()
+	return isPrivate(local) && observed.IsGlobalUnicast() && !isPrivate(observed)
+}
+
+func isPrivate(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsPrivate() || carrierNAT.Contains(a)
+}
+
+// VoiceReachable says whether other sites can send voice to this one before it has sent any to them. It takes no lock.
+func (u *Uplink) VoiceReachable() bool { return !u.reach.hidden.Load() }
+
+// observe takes from where a hub sees this site, and from where the site speaks to it.
+func (u *Uplink) observe(hub federation.HubID, local, observed netip.Addr) {
+	if !local.IsValid() || !observed.IsValid() {
+		return // a hub of an earlier version does not say
+	}
+	behind := translated(local, observed) && (u.options.Forwarded == nil || !u.options.Forwarded(local))
+	if behind && u.setBehind(hub, true) {
+		u.log.Warn("voice of other sites does not reach this one before it speaks: calls with sites like it are refused; "+
+			"forward media.ports to this machine and name the public address in listen.advertise, or say in media.reachable what is so",
+			"local", local.String(), "seen at", observed.String(), "hub", string(hub))
+	}
+	if !behind && u.setBehind(hub, false) {
+		u.log.Info("voice of other sites reaches this one", "hub", string(hub))
+	}
+}
+
+// setBehind notes what is so of one hub, and announces what follows; true if that is another thing than before.
+func (u *Uplink) setBehind(hub federation.HubID, behind bool) bool {
+	if u.options.Reach != ReachAuto {
+		return false
+	}
+	r := &u.reach
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.mu.behind, hub)
+	if behind {
+		if r.mu.behind == nil {
+			r.mu.behind = map[federation.HubID]bool{}
+		}
+		r.mu.behind[hub] = true
+	}
+	hidden := len(r.mu.behind) > 0
+	if r.hidden.Swap(hidden) == hidden {
+		return false
+	}
+	u.announce()
+	return true
+}
+
+// announce tells all hubs what this site has now.
+func (u *Uplink) announce() {
+	if !u.book.Set(announced(u.options.Site, u.options.Numbers, u.VoiceReachable())) {
+		return
+	}
+	for _, s := range u.sessions() {
+		s.notify()
+	}
+}
