@@ -1,6 +1,6 @@
 // Package health says whether a process lives and whether it serves. Its parts report to one [Registry]; probes ask
 // that over HTTP: /healthz is 200 while the process lives, /readyz while all its parts serve, and both say in words what
-// is wrong. It checks nothing by itself and opens no port. Start at [Registry.Part].
+// is wrong. It opens no port (see telemetry). Start at [Registry.Part].
 package health
 
 import (
@@ -22,7 +22,7 @@ var errStarting = errors.New("starting")
 type Registry struct {
 	mu struct {
 		sync.Mutex
-		parts map[string]error
+		parts map[string]func() error
 		alive func() bool
 	}
 }
@@ -38,20 +38,32 @@ type Part struct {
 func (r *Registry) Part(name string) Part {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.mu.parts == nil {
-		r.mu.parts = make(map[string]error)
-	}
 	if _, known := r.mu.parts[name]; !known {
-		r.mu.parts[name] = errStarting
+		r.setLocked(name, func() error { return errStarting })
 	}
 	return Part{registry: r, name: name}
+}
+
+// Check adds a part that is asked at each probe instead of reporting. check bounds how long it takes; it may be called
+// from several goroutines.
+func (r *Registry) Check(name string, check func() error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.setLocked(name, check)
+}
+
+func (r *Registry) setLocked(name string, state func() error) {
+	if r.mu.parts == nil {
+		r.mu.parts = make(map[string]func() error)
+	}
+	r.mu.parts[name] = state
 }
 
 // Set reports the part's state: nil while it serves, else why it does not.
 func (p Part) Set(err error) {
 	p.registry.mu.Lock()
 	defer p.registry.mu.Unlock()
-	p.registry.mu.parts[p.name] = err
+	p.registry.setLocked(p.name, func() error { return err })
 }
 
 // LiveCheck sets what decides whether the process lives: the check that its heartbeat uses too. Without one it lives
@@ -72,7 +84,7 @@ func (r *Registry) Ready() error {
 	}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
-		if err := parts[name]; err != nil {
+		if err := parts[name](); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
 	}

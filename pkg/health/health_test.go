@@ -41,6 +41,18 @@ func TestProbes(t *testing.T) {
 	check("/readyz", 503, "store: disk full\n")
 	check("/healthz", 200, "ok\n")
 
+	var answers atomic.Bool
+	r.Check("voice", func() error {
+		if answers.Load() {
+			return nil
+		}
+		return errors.New("it does not answer")
+	})
+	store.Set(nil)
+	check("/readyz", 503, "voice: it does not answer\n")
+	answers.Store(true)
+	check("/readyz", 200, "ok\n")
+
 	var alive atomic.Bool
 	r.LiveCheck(alive.Load)
 	check("/healthz", 503, "the process does not work any more\n")
