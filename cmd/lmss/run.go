@@ -45,7 +45,7 @@ func run(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return daemon.Exit(daemon.ExitConfig, err)
 	}
-	logger := daemon.Logger(cmd.ErrOrStderr(), cfg.Log.Level, cfg.Log.Format, "supervisor")
+	logger, _ := daemon.Logger(cmd.ErrOrStderr(), cfg.Log.Level, cfg.Log.Format, "supervisor")
 	certificate, err := openTLS(&cfg, path, logger)
 	if err != nil {
 		return daemon.Exit(daemon.ExitConfig, err)
@@ -56,7 +56,7 @@ func run(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return err
 	}
-	sockets, err := bindAll(ctx, cfg.Listen, lock, cmd.OutOrStdout(), logger)
+	sockets, err := bindAll(ctx, &cfg, lock, cmd.OutOrStdout(), logger)
 	if err == nil {
 		logger.Info("supervisor runs", "site", string(cfg.Site), "pid", os.Getpid(), "version", version.Version())
 		processes := children(&cfg, text, certificate.fresh(), sockets)
@@ -81,10 +81,10 @@ func run(cmd *cobra.Command, path string) error {
 
 // bindAll makes the sockets, prints each and warns where the kernel gave less than was asked for. On an error it
 // returns those that it made.
-func bindAll(ctx context.Context, listen config.Listen, lock *supervise.Lock, out io.Writer, logger *slog.Logger) ([]*supervise.Socket, error) {
+func bindAll(ctx context.Context, cfg *config.Config, lock *supervise.Lock, out io.Writer, logger *slog.Logger) ([]*supervise.Socket, error) {
 	patience := daemon.PortPatience(lock, logger)
 	var sockets []*supervise.Socket
-	for _, addr := range listen.UDP {
+	for _, addr := range cfg.Listen.UDP {
 		s, err := supervise.BindUDP(ctx, supervise.Bind{Name: "udp", Addr: addr, Patience: patience})
 		if err != nil {
 			return sockets, daemon.Exit(daemon.ExitNoAddress, err)
@@ -98,7 +98,7 @@ func bindAll(ctx context.Context, listen config.Listen, lock *supervise.Lock, ou
 	for _, kind := range []struct {
 		name  string
 		addrs []netip.AddrPort
-	}{{"tcp", listen.TCP}, {"tls", listen.TLS}} {
+	}{{"tcp", cfg.Listen.TCP}, {"tls", cfg.Listen.TLS}, {"http", cfg.Admin.HTTP}} {
 		for _, addr := range kind.addrs {
 			s, err := supervise.ListenTCP(ctx, supervise.Bind{Name: kind.name, Addr: addr, Patience: patience})
 			if err != nil {

@@ -30,7 +30,9 @@ func runSignal(ctx context.Context, c *child) error {
 		UDP:    sockets,
 		TCP:    c.Listeners("tcp"),
 		TLS:    c.Listeners("tls"),
+		HTTP:   c.Listeners("http"),
 		Logger: c.Logger,
+		Level:  c.Level,
 		Status: newStatus(),
 
 		Certificate: certificate,

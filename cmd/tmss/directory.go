@@ -57,7 +57,7 @@ func runDirectory(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return daemon.Exit(daemon.ExitConfig, err)
 	}
-	logger := daemon.Logger(cmd.ErrOrStderr(), cfg.Log.Level, cfg.Log.Format, "directory")
+	logger, _ := daemon.Logger(cmd.ErrOrStderr(), cfg.Log.Level, cfg.Log.Format, "directory")
 	ctx, _, stop := supervise.Signals(cmd.Context())
 	defer stop()
 	notices := daemon.NewNotices(cmd.OutOrStdout(), logger, "directory")

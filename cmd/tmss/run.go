@@ -46,7 +46,7 @@ func run(cmd *cobra.Command, path string) error {
 	if err := findDirectory(&cfg); err != nil {
 		return err
 	}
-	logger := daemon.Logger(cmd.ErrOrStderr(), cfg.Log.Level, cfg.Log.Format, "hub")
+	logger, level := daemon.Logger(cmd.ErrOrStderr(), cfg.Log.Level, cfg.Log.Format, "hub")
 	ctx, hurry, stop := supervise.Signals(cmd.Context())
 	defer stop()
 	lock, err := daemon.LockState(cfg.StateDir)
@@ -54,7 +54,7 @@ func run(cmd *cobra.Command, path string) error {
 		return err
 	}
 	s := &sockets{}
-	err = s.bind(ctx, &cfg.Listen, daemon.PortPatience(lock, logger), cmd.OutOrStdout())
+	err = s.bind(ctx, &cfg, daemon.PortPatience(lock, logger), cmd.OutOrStdout())
 	if err != nil {
 		return errors.Join(err, s.close(), lock.Release())
 	}
@@ -64,6 +64,7 @@ func run(cmd *cobra.Command, path string) error {
 	d := startDirectory(&cfg, text, hurry, logger)
 	err = serve(ctx, hurry, hub.Options{
 		Config: cfg, UDP: s.udp, TCP: s.tcp, TLS: s.tls, GRPC: s.grpc, Software: "tmss " + version.Version(), Logger: logger,
+		HTTP: s.http, Level: level,
 		Process: newStatus(d.pid), Ready: func() { notices.Ready("hub") },
 	})
 	logger.Info("hub ends")

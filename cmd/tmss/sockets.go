@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -21,13 +22,14 @@ type sockets struct {
 	udp      []network.PacketConn
 	tcp, tls []net.Listener
 	grpc     net.Listener
+	http     []net.Listener // for monitoring
 }
 
 // bindAgain is how often a port that a killed predecessor may still hold is tried.
 const bindAgain = 20 * time.Millisecond
 
 // bind makes the sockets and prints each. On an error what it made is still there: see close.
-func (s *sockets) bind(ctx context.Context, l *config.Listen, patience time.Duration, out io.Writer) (err error) {
+func (s *sockets) bind(ctx context.Context, c *config.Config, patience time.Duration, out io.Writer) (err error) {
 	var system network.System
 	listen := func(addr netip.AddrPort, name string) net.Listener {
 		if err != nil {
@@ -41,7 +43,7 @@ func (s *sockets) bind(ctx context.Context, l *config.Listen, patience time.Dura
 		_, err = fmt.Fprintln(out, "listening", name, ln.Addr())
 		return ln
 	}
-	for _, addr := range l.UDP {
+	for _, addr := range c.Listen.UDP {
 		conn, bindErr := try(ctx, patience, func() (network.PacketConn, error) { return system.ListenUDP(ctx, addr) })
 		if bindErr != nil {
 			return refused("udp", addr, bindErr)
@@ -51,13 +53,16 @@ func (s *sockets) bind(ctx context.Context, l *config.Listen, patience time.Dura
 			return err
 		}
 	}
-	for _, addr := range l.TLS {
+	for _, addr := range c.Listen.TLS {
 		s.tls = appendListener(s.tls, listen(addr, "tls"))
 	}
-	for _, addr := range l.TCP {
+	for _, addr := range c.Listen.TCP {
 		s.tcp = appendListener(s.tcp, listen(addr, "tcp"))
 	}
-	s.grpc = listen(l.GRPC, "grpc")
+	s.grpc = listen(c.Listen.GRPC, "grpc")
+	for _, addr := range c.Admin.HTTP {
+		s.http = appendListener(s.http, listen(addr, "http"))
+	}
 	return err
 }
 
@@ -107,7 +112,7 @@ func (s *sockets) close() error {
 	for _, c := range s.udp {
 		failures = append(failures, c.Close())
 	}
-	for _, l := range append(append([]net.Listener{}, s.tcp...), s.tls...) {
+	for _, l := range slices.Concat(s.tcp, s.tls, s.http) {
 		failures = append(failures, l.Close())
 	}
 	if s.grpc != nil {

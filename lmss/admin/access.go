@@ -19,4 +19,7 @@ var rules = adminapi.Rules{
 	lmssv1.Records_ListRecords_FullMethodName:             {},
 	lmssv1.Node_GetStatus_FullMethodName:                  {},
 	commonv1.Peers_ListPeers_FullMethodName:               {},
+	commonv1.Audits_ListAudits_FullMethodName:             {},
+	commonv1.Logs_GetLogLevel_FullMethodName:              {},
+	commonv1.Logs_SetLogLevel_FullMethodName:              {Writes: true},
 }

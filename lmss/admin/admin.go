@@ -36,12 +36,17 @@ type Records interface {
 	QueryCDRs(filter store.RecordFilter) ([]cdr.Record, error)
 }
 
+// Audits finds the records of changes, newest first.
+type Audits interface {
+	LoadAudit(limit int) ([]store.Audit, error)
+}
+
 // Bindings stores what changed in the registrar. It does not wait for the disk.
 type Bindings interface {
 	SaveBindings(changes []registrar.Change, done func(error)) error
 }
 
-// Options are what the API speaks for. All fields but Trace are required; where the store is off, [StoreOff]
+// Options are what the API speaks for. All fields but Trace, Level and LevelFollowers are required; where the store is off, [StoreOff]
 // stands for it.
 type Options struct {
 	Logger    *slog.Logger
@@ -53,6 +58,10 @@ type Options struct {
 	Store     Store
 	Records   Records
 	Bindings  Bindings
+	Audits    Audits
+	// Level is that of Logger; nil: it cannot be changed. LevelFollowers are the office's other processes.
+	Level          *slog.LevelVar
+	LevelFollowers []adminapi.LevelFollower
 	// Peers lists the hubs of the uplink, in the order of preference.
 	Peers func() []*commonv1.Peer
 	// Trace may be nil: then no call has a trace.
@@ -85,4 +94,8 @@ func (s *Server) register(r grpc.ServiceRegistrar) {
 	lmssv1.RegisterRecordsServer(r, &records{server: s})
 	lmssv1.RegisterNodeServer(r, &node{server: s})
 	commonv1.RegisterPeersServer(r, &peers{server: s})
+	commonv1.RegisterAuditsServer(r, &adminapi.Audits{List: s.listAudits})
+	commonv1.RegisterLogsServer(r, &adminapi.Logs{
+		Process: "signal", Level: s.options.Level, Siblings: s.options.LevelFollowers, Change: s.change, Logger: s.options.Logger,
+	})
 }

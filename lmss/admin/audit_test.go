@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
+	commonv1 "github.com/mss-federation/mss/proto/mss/common/v1"
 	lmssv1 "github.com/mss-federation/mss/proto/mss/lmss/v1"
 )
 
@@ -29,6 +30,7 @@ func TestAuditRecord(t *testing.T) {
 			&lmssv1.SetUserRequest{Name: "4001", DisplayName: new("Front desk")}, &lmssv1.SetUserResponse{},
 		},
 		{lmssv1.Calls_HangupCall_FullMethodName, "hang up call call1", &lmssv1.HangupCallRequest{Id: "call1"}, &lmssv1.HangupCallResponse{}},
+		{commonv1.Logs_SetLogLevel_FullMethodName, "set log level debug", &commonv1.SetLogLevelRequest{Level: "debug"}, &commonv1.SetLogLevelResponse{}},
 		{lmssv1.Users_DeleteUser_FullMethodName, "delete user 4001", &lmssv1.DeleteUserRequest{Name: "4001"}, &lmssv1.DeleteUserResponse{}},
 	}
 	tried := map[string]bool{}

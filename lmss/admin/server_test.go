@@ -88,7 +88,7 @@ func newSite(t *testing.T, change func(*Options)) *site {
 	s.store = newStore(t)
 	options := Options{
 		Logger: slog.New(slog.DiscardHandler), Site: "london", Realm: realm,
-		Users: s.users, Registrar: s.registrar, Calls: s.calls, Store: s.store, Records: s.store, Bindings: s.store,
+		Users: s.users, Registrar: s.registrar, Calls: s.calls, Store: s.store, Records: s.store, Bindings: s.store, Audits: s.store, Level: new(slog.LevelVar),
 		Trace: s.trace, Peers: func() []*commonv1.Peer { return nil },
 		Status: func(context.Context) Status {
 			return Status{Version: "v1", Commit: "abc", Started: s.now, Processes: []Process{{"signal", os.Getpid()}}, Counters: map[string]uint64{"b": 2, "a": 1}}

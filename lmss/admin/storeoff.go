@@ -17,6 +17,7 @@ var (
 	_ Store    = StoreOff{}
 	_ Records  = StoreOff{}
 	_ Bindings = StoreOff{}
+	_ Audits   = StoreOff{}
 )
 
 func (StoreOff) refuse(op, subject string) error {
@@ -37,6 +38,9 @@ func (s StoreOff) DeleteUser(name federation.User, _ store.Audit) error {
 func (s StoreOff) AppendAudit(audit store.Audit) error {
 	return s.refuse("write audit record", audit.What)
 }
+
+// LoadAudit finds nothing.
+func (StoreOff) LoadAudit(int) ([]store.Audit, error) { return nil, nil }
 
 // QueryCDRs finds nothing.
 func (StoreOff) QueryCDRs(store.RecordFilter) ([]cdr.Record, error) { return nil, nil }

@@ -75,6 +75,7 @@ type Runner struct {
 	scratch  []byte            // of the record or note that is being written
 	endings  map[string]ending // of calls from other sites, by Call-ID and tag, for 32 s
 	ghosts   map[string]bool   // dialogs of stray 2xx that were ended, by Call-ID and tag, for 64*T1
+	metrics  runnerMetrics
 }
 
 // NewRunner makes the runner of one worker.
@@ -91,6 +92,8 @@ func (r *Runner) Invite(tx *siptx.ServerTx, req *siptx.Request, plan Plan) {
 	id := string(cdr.NewID(r.worker.Now()))
 	c := newCall(r, r.deps.Config, id, sessionOf(req), tx, req, plan)
 	r.calls[id] = c
+	r.metrics.begun.Add(1)
+	r.metrics.live.Store(int64(len(r.calls)))
 	c.begin(req, plan.Caller, plan.Called)
 }
 
@@ -256,6 +259,7 @@ func (r *Runner) Restore(data []byte) (*Call, []Voice, error) {
 		return nil, nil, err
 	}
 	r.calls[c.id] = c
+	r.metrics.live.Store(int64(len(r.calls)))
 	var voices []Voice
 	for _, l := range []*Leg{c.a, c.winner} {
 		if spec, ok := l.voice(); ok {
@@ -472,7 +476,10 @@ func (r *Runner) Forget(l *Leg) {
 }
 
 // Ended forgets the call.
-func (r *Runner) Ended(c *Call) { delete(r.calls, c.id) }
+func (r *Runner) Ended(c *Call) {
+	delete(r.calls, c.id)
+	r.metrics.live.Store(int64(len(r.calls)))
+}
 
 // Info is a live call for `mssctl call list`.
 type Info struct {

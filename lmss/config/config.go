@@ -5,6 +5,7 @@ package config
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/mss-federation/mss/pkg/configfile"
@@ -94,6 +95,9 @@ type Media struct {
 	Socket string `yaml:"socket"`
 }
 
+// HTTPSocket is where the signalling process asks the media process for its metrics: a socket beside Socket.
+func (m *Media) HTTPSocket() string { return strings.TrimSuffix(m.Socket, ".sock") + "-http.sock" }
+
 // Store says what is kept on disk.
 type Store struct {
 	// Enabled keeps registrations, calls and call records on disk. Unset means true. Off, they end with the process.
@@ -144,10 +148,14 @@ type Timers struct {
 	NoAnswer time.Duration `yaml:"no_answer"`
 }
 
-// Admin says where mssctl reaches this site.
+// Admin says where mssctl and monitoring reach this site.
 type Admin struct {
 	// Socket is the Unix socket of the API. Empty means admin.sock in StateDir.
 	Socket string `yaml:"socket"`
+	// HTTP are addresses for /healthz, /readyz and /metrics, open to whoever gets there. Empty means none.
+	HTTP []netip.AddrPort `yaml:"http"`
+	// HTTPSocket is the Unix socket for the same and for profiles. Empty means http.sock in StateDir.
+	HTTPSocket string `yaml:"http_socket"`
 }
 
 // Trace says how much SIP is kept for mssctl call trace.

@@ -27,6 +27,7 @@ func (c *Config) EnsureDefaults() {
 	c.Registrar.ensureDefaults()
 	c.Timers.ensureDefaults()
 	configfile.Fill(&c.Admin.Socket, filepath.Join(c.StateDir, "admin.sock"))
+	configfile.Fill(&c.Admin.HTTPSocket, filepath.Join(c.StateDir, "http.sock"))
 	configfile.Fill(&c.Trace.Bytes, 8<<20)
 	configfile.Fill(&c.Log.Level, "info")
 	configfile.Fill(&c.Log.Format, "text")

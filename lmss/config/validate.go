@@ -36,6 +36,8 @@ func (c *Config) Validate() error {
 	c.validateChoices(&wrong)
 	c.validateTimes(&wrong)
 	wrong.Socket("admin.socket", c.Admin.Socket)
+	wrong.Socket("admin.http_socket", c.Admin.HTTPSocket)
+	wrong.Listeners("admin.http", c.Admin.HTTP)
 	return wrong.Err()
 }
 
@@ -78,6 +80,7 @@ func (m *Media) validate(wrong *configfile.Complaints) {
 		wrong.Add("media.ports", "%s: must begin at 1024 or above and hold four ports, two for each leg of one call", m.Ports)
 	}
 	wrong.Socket("media.socket", m.Socket)
+	wrong.Socket("media.socket", m.HTTPSocket())
 }
 
 func (c *Config) validateUsers(wrong *configfile.Complaints) {

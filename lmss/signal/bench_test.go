@@ -46,7 +46,7 @@ func BenchmarkCall(b *testing.B) {
 	b.StopTimer()
 	stop()
 	running.Wait()
-	if got := s.terminate.snapshot()[federation.Completed]; got != uint64(started) {
+	if got := s.terminate.classes()[federation.Completed]; got != uint64(started) {
 		b.Fatalf("%d calls completed of %d", got, started)
 	}
 }

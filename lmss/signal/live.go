@@ -63,7 +63,7 @@ func (s *site) status(_ context.Context, o *Options) admin.Status {
 		"auth_failures":  s.counters.AuthFailures.Load(),
 		"message_panics": s.counters.Panics.Load(),
 	}
-	for class, n := range s.terminate.snapshot() {
+	for class, n := range s.terminate.classes() {
 		counters["calls_"+string(class)] = n
 	}
 	maps.Copy(counters, s.stack.Stats().Counters())

@@ -164,14 +164,15 @@ func (p *prepared) loadUsers(c *config.Config) (*user.Directory, error) {
 }
 
 // api makes the admin server.
-func (p *prepared) api(s *site, o *Options) *admin.Server {
+func (p *prepared) api(s *site, o *Options, m *monitored) *admin.Server {
 	options := admin.Options{
 		Logger: o.Logger, Site: o.Config.Site, Realm: o.Config.Realm, Users: p.users, Registrar: s.bindings,
-		Calls: liveCalls{s}, Trace: s.ring, Store: admin.StoreOff{}, Records: admin.StoreOff{}, Bindings: admin.StoreOff{},
+		Calls: liveCalls{s}, Trace: s.ring, Store: admin.StoreOff{}, Records: admin.StoreOff{}, Bindings: admin.StoreOff{}, Audits: admin.StoreOff{},
+		Level: o.Level, LevelFollowers: m.followers(),
 		Peers: s.peers, Status: func(ctx context.Context) admin.Status { return s.status(ctx, o) },
 	}
 	if p.store != nil {
-		options.Store, options.Records, options.Bindings = p.store, p.store, p.store
+		options.Store, options.Records, options.Bindings, options.Audits = p.store, p.store, p.store, p.store
 	}
 	return admin.New(options)
 }

@@ -6,9 +6,9 @@ package signal
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
-	"time"
 
 	"github.com/mss-federation/mss/lmss/admin"
 	"github.com/mss-federation/mss/lmss/config"
@@ -31,6 +31,10 @@ type Options struct {
 	// TLS are listeners for phones, which Certificate serves. It is nil where there are none.
 	TLS         []net.Listener
 	Certificate *servercert.Holder
+	// HTTP are listeners for monitoring, open to whoever gets there. Run closes them.
+	HTTP []net.Listener
+	// Level is that of Logger, which operators change. Nil means that they cannot.
+	Level *slog.LevelVar
 	// Software is the build, for the neighbours' operators.
 	Software string
 	// Logger is the process's. Nil discards.
@@ -91,7 +95,12 @@ func (p *prepared) run(ctx context.Context, s *site, restored *leftovers, o *Opt
 	if err != nil {
 		return err
 	}
-	api := p.api(s, o)
+	monitored := p.monitor(s, o)
+	watch, err := monitored.listen(o)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	api := p.api(s, o, monitored)
 	var parts layers.Layers
 	defer parts.Stop()
 	if p.store != nil {
@@ -110,11 +119,12 @@ func (p *prepared) run(ctx context.Context, s *site, restored *leftovers, o *Opt
 		parts.Start("certificate", o.Logger, o.Certificate.Run)
 	}
 	parts.Start("housekeeping", o.Logger, s.housekeeping)
+	parts.Start("monitoring", o.Logger, watch)
 	parts.Start("admin", o.Logger, func(ctx context.Context) error { return api.Run(ctx, listener) })
 	if o.Beat != nil {
 		parts.Start("heartbeat", o.Logger, func(ctx context.Context) error {
 			o.Beat(ctx, func() bool {
-				ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+				ctx, cancel := context.WithTimeout(ctx, aliveWithin)
 				defer cancel()
 				return s.alive(ctx)
 			})
@@ -122,6 +132,7 @@ func (p *prepared) run(ctx context.Context, s *site, restored *leftovers, o *Opt
 		})
 	}
 	api.SetReady(true)
+	monitored.calls.Set(nil)
 	if o.Ready != nil {
 		o.Ready()
 	}

@@ -210,7 +210,7 @@ func (s *site) hubChanged(hub federation.NodeID, state nodelink.State) {
 
 // ended counts and logs a call's one termination.
 func (s *site) ended(r cdr.Record) {
-	s.terminate.count(r.Termination.Class)
+	s.terminate.count(&r)
 	if !s.logger.Enabled(context.Background(), slog.LevelDebug) {
 		return // boxing the arguments costs more than asking
 	}

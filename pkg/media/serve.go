@@ -52,6 +52,15 @@ func (p *Pulse) Alive() bool {
 	return engine == nil || engine.Alive()
 }
 
+// Endpoints is how many endpoints are open.
+func (p *Pulse) Endpoints() int {
+	engine := p.engine.Load()
+	if engine == nil {
+		return 0
+	}
+	return engine.Len()
+}
+
 // EnsureDefaults fills what is zero.
 func (o *Options) EnsureDefaults() {
 	if o.OrphanTime == 0 {

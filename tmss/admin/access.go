@@ -29,6 +29,9 @@ var Rules = adminapi.Rules{
 	tmssv1.Node_GetStatus_FullMethodName:       {Roles: operators},
 	tmssv1.Traces_TraceCall_FullMethodName:     {Roles: operators},
 	commonv1.Peers_ListPeers_FullMethodName:    {Roles: operators},
+	commonv1.Audits_ListAudits_FullMethodName:  {Roles: operators},
+	commonv1.Logs_GetLogLevel_FullMethodName:   {Roles: operators},
+	commonv1.Logs_SetLogLevel_FullMethodName:   {Roles: operators, Writes: true},
 
 	exchangev1.Exchange_Session_FullMethodName: {Roles: nodes},
 	tmssv1.Enrolment_Join_FullMethodName:       {Open: true}, // the token says who it is

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/mss-federation/mss/pkg/adminapi"
 	"github.com/mss-federation/mss/pkg/federation"
@@ -56,11 +57,14 @@ type Audit interface {
 	Append(record adminapi.Record) error
 	// Refuse says that the change of a record did not happen.
 	Refuse(record adminapi.Record, why error) error
+	// List calls each with the records made at or after since, newest first, at most limit.
+	List(since time.Time, limit int, each func(record adminapi.Record, refused string) error) error
 }
 
-// Options are what the API speaks for. All fields but Trace and Configured are required.
+// Options are what the API speaks for. All fields but Level, Trace and Configured are required.
 type Options struct {
 	Logger    *slog.Logger
+	Level     *slog.LevelVar // of Logger; nil: it cannot be changed
 	Hub       federation.HubID
 	Domain    federation.Domain
 	Directory Directory
@@ -94,6 +98,13 @@ func (a *API) Register(r grpc.ServiceRegistrar) {
 	tmssv1.RegisterNodeServer(r, &node{api: a})
 	tmssv1.RegisterTracesServer(r, &traces{api: a})
 	commonv1.RegisterPeersServer(r, &peers{api: a})
+	commonv1.RegisterAuditsServer(r, &adminapi.Audits{List: a.listAudits})
+	commonv1.RegisterLogsServer(r, &adminapi.Logs{
+		Process: "hub", Level: a.options.Level, Logger: a.options.Logger,
+		Change: func(ctx context.Context, what string, before, after proto.Message, do func() error) error {
+			return a.change(ctx, what, before, after, func(string) error { return do() })
+		},
+	})
 }
 
 // node is the identity of another node of the domain.

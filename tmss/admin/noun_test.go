@@ -36,6 +36,7 @@ func TestAuditRecord(t *testing.T) {
 			&tmssv1.AddRouteRequest{Route: &tmssv1.StaticRoute{Prefix: "+4420", Via: "site/london"}}, &tmssv1.AddRouteResponse{},
 		},
 		{tmssv1.Routes_DeleteRoute_FullMethodName, "delete route e4420-site-london", &tmssv1.DeleteRouteRequest{Id: "e4420-site-london"}, &tmssv1.DeleteRouteResponse{}},
+		{commonv1.Logs_SetLogLevel_FullMethodName, "set log level debug", &commonv1.SetLogLevelRequest{Level: "debug"}, &commonv1.SetLogLevelResponse{}},
 		{tmssv1.Sites_DeleteSite_FullMethodName, "delete site london", &tmssv1.DeleteSiteRequest{Name: "london"}, &tmssv1.DeleteSiteResponse{}},
 	}
 	tried := map[string]bool{}
@@ -58,7 +59,7 @@ func TestAuditRecord(t *testing.T) {
 		}
 	}
 	records := h.audit.all()
-	if !strings.Contains(records[0].After, "+4420") || records[0].Before != "" || !strings.Contains(records[5].Before, "4xxx") || records[5].After != "" {
+	if !strings.Contains(records[0].After, "+4420") || records[0].Before != "" || !strings.Contains(records[6].Before, "4xxx") || records[6].After != "" {
 		t.Errorf("before and after: %+v", records)
 	}
 }

@@ -166,6 +166,18 @@ func (a *memoryAudit) Refuse(_ adminapi.Record, why error) error {
 	return nil
 }
 
+func (a *memoryAudit) List(_ time.Time, limit int, each func(adminapi.Record, string) error) error {
+	for i, r := range slices.Backward(a.all()) {
+		if len(a.all())-i > limit {
+			break
+		}
+		if err := each(r, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (a *memoryAudit) all() []adminapi.Record {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -184,7 +196,7 @@ func newHub(t *testing.T) *hubUnderTest {
 		Transport: siptransport.UDP, Local: netip.MustParseAddrPort("192.0.2.1:5060"), Remote: netip.MustParseAddrPort("192.0.2.7:5060"),
 	}}})
 	api := New(Options{
-		Logger: slog.New(slog.DiscardHandler), Hub: "a", Domain: domain, Directory: h.directory, Table: h.table, Peers: h.peers,
+		Logger: slog.New(slog.DiscardHandler), Level: new(slog.LevelVar), Hub: "a", Domain: domain, Directory: h.directory, Table: h.table, Peers: h.peers,
 		Links: links, Audit: h.audit, Trace: h.trace,
 		Breaker:    func(siptransport.Flow) string { return "open" },
 		Configured: []discovery.Site{{ID: "lab", Static: "udp 192.0.2.7:5060", Owns: []discovery.Block{{Prefix: "7", MinLen: 4, MaxLen: 4}}}},

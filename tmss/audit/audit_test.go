@@ -91,3 +91,49 @@ func TestChangesShow(t *testing.T) {
 		}
 	}
 }
+
+// A list has the newest records first, no more than were asked for, none from before, and why something did not happen.
+func TestList(t *testing.T) {
+	t.Parallel()
+	l := open(t, filepath.Join(t.TempDir(), "audit.jsonl"))
+	start := time.Now()
+	record := adminapi.Record{Who: "ann", Before: "{}"}
+	for i, what := range []string{"one", "two", "three", "four", "five"} {
+		record.At, record.What = start.Add(time.Duration(i)*time.Hour), what
+		if err := l.Append(record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := func(since time.Time, limit int) (whats []string) {
+		if err := l.List(since, limit, func(r adminapi.Record, refused string) error {
+			whats = append(whats, r.Who+" "+r.What+refused)
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+		return whats
+	}
+	for _, c := range []struct {
+		since time.Time
+		limit int
+		want  string
+	}{
+		{time.Time{}, 2, "ann five,ann four"},
+		{time.Time{}, 9, "ann five,ann four,ann three,ann two,ann one"},
+		{start.Add(3 * time.Hour), 9, "ann five,ann four"},
+		{start.Add(9 * time.Hour), 9, ""},
+	} {
+		if got := strings.Join(list(c.since, c.limit), ","); got != c.want {
+			t.Errorf("since %v, %d: %s, want %s", c.since, c.limit, got, c.want)
+		}
+	}
+	if err := l.Refuse(record, errors.New("no quorum")); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(time.Time{}, 1); len(got) != 1 || got[0] != "ann fiveno quorum" {
+		t.Errorf("refused: %v", got)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}

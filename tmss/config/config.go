@@ -113,10 +113,14 @@ type Exchange struct {
 	StaleMax time.Duration `yaml:"stale_max"`
 }
 
-// Admin says where mssctl reaches this hub.
+// Admin says where mssctl and monitoring reach this hub.
 type Admin struct {
 	// Socket is the Unix socket of the API. Empty means admin.sock in StateDir.
 	Socket string `yaml:"socket"`
+	// HTTP are addresses for /healthz, /readyz and /metrics, open to whoever gets there. Empty means none.
+	HTTP []netip.AddrPort `yaml:"http"`
+	// HTTPSocket is the Unix socket for the same and for profiles. Empty means http.sock in StateDir.
+	HTTPSocket string `yaml:"http_socket"`
 }
 
 // Trace says how much SIP is kept for mssctl call trace.

@@ -23,6 +23,7 @@ func (c *Config) EnsureDefaults() {
 	configfile.Fill(&c.Exchange.Hold, 20*time.Second)
 	configfile.Fill(&c.Exchange.StaleMax, 24*time.Hour)
 	configfile.Fill(&c.Admin.Socket, filepath.Join(c.StateDir, "admin.sock"))
+	configfile.Fill(&c.Admin.HTTPSocket, filepath.Join(c.StateDir, "http.sock"))
 	configfile.Fill(&c.Trace.Bytes, 8<<20)
 	configfile.Fill(&c.Log.Level, "info")
 	configfile.Fill(&c.Log.Format, "text")

@@ -38,6 +38,8 @@ func (c *Config) Validate() error {
 	wrong.Choice("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	wrong.Choice("log.format", c.Log.Format, "text", "json")
 	wrong.Socket("admin.socket", c.Admin.Socket)
+	wrong.Socket("admin.http_socket", c.Admin.HTTPSocket)
+	wrong.Listeners("admin.http", c.Admin.HTTP)
 	return wrong.Err()
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 
 	"github.com/mss-federation/mss/pkg/adminapi"
 	"github.com/mss-federation/mss/pkg/layers"
@@ -29,6 +30,10 @@ type Options struct {
 	UDP      []network.PacketConn
 	TCP, TLS []net.Listener
 	GRPC     net.Listener
+	// HTTP are listeners for monitoring, open to whoever gets there. Run closes them.
+	HTTP []net.Listener
+	// Level is that of Logger, which operators change. Nil means that they cannot.
+	Level *slog.LevelVar
 	// Software is the build, for people.
 	Software string
 	// Logger is the process's. Nil discards.
@@ -65,7 +70,7 @@ func closeSockets(o *Options) error {
 	for _, c := range o.UDP {
 		failures = append(failures, c.Close())
 	}
-	for _, l := range append(append([]net.Listener{o.GRPC}, o.TCP...), o.TLS...) {
+	for _, l := range slices.Concat([]net.Listener{o.GRPC}, o.TCP, o.TLS, o.HTTP) {
 		failures = append(failures, l.Close())
 	}
 	return errors.Join(failures...)
@@ -91,14 +96,27 @@ func (h *hub) addSockets() error {
 	return nil
 }
 
+// closeControl is for a hub whose listeners of the control plane are not served yet.
+func (h *hub) closeControl() error {
+	failures := []error{h.options.GRPC.Close()}
+	for _, l := range h.options.HTTP {
+		failures = append(failures, l.Close())
+	}
+	return errors.Join(failures...)
+}
+
 // run starts what Run is made of, from the inside out, and stops it the other way round.
 func (h *hub) run(ctx context.Context) error {
 	if err := h.addSockets(); err != nil {
-		return errors.Join(err, h.options.GRPC.Close())
+		return errors.Join(err, h.closeControl())
 	}
 	socket, err := adminapi.Listen(h.options.Config.Admin.Socket)
 	if err != nil {
-		return errors.Join(err, h.options.GRPC.Close())
+		return errors.Join(err, h.closeControl())
+	}
+	watched, err := adminapi.Listen(h.options.Config.Admin.HTTPSocket)
+	if err != nil {
+		return errors.Join(err, socket.Close(), h.closeControl())
 	}
 	local, remote := h.servers()
 	log := h.options.Logger
@@ -120,6 +138,7 @@ func (h *hub) run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	})
+	parts.Start("monitoring", log, func(ctx context.Context) error { return h.monitor().Run(ctx, watched, h.options.HTTP...) })
 	parts.Start("admin", log, func(ctx context.Context) error { return local.Run(ctx, socket) })
 	if h.options.Ready != nil {
 		h.options.Ready()

@@ -25,7 +25,7 @@ const idleConnection = 2 * time.Minute
 func (h *hub) servers() (local, remote *adminapi.Server) {
 	log := h.options.Logger
 	api := admin.New(admin.Options{
-		Logger: log, Hub: h.options.Config.Hub, Domain: h.domain, Directory: h.directory, Table: h.table, Peers: h.peering,
+		Logger: log, Level: h.options.Level, Hub: h.options.Config.Hub, Domain: h.domain, Directory: h.directory, Table: h.table, Peers: h.peering,
 		Links: h.links, Audit: h.audit, Configured: h.configured, Token: h.token, Trace: h.ring, Status: h.status,
 		Breaker: func(flow siptransport.Flow) string { return h.forwarder.Breaker(flow).String() },
 	})

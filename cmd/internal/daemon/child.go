@@ -17,6 +17,7 @@ type Child[T any] struct {
 	*supervise.Inheritance
 	Config T
 	Logger *slog.Logger
+	Level  *slog.LevelVar // of Logger
 }
 
 // RunChild does a child's work with what its supervisor handed down; log gives its level and format. Outside a
@@ -35,7 +36,8 @@ func RunChild[T any](cmd *cobra.Command, log func(*T) (level, format string), bo
 		return Exit(ExitConfig, err)
 	}
 	level, format := log(&cfg)
-	c := &Child[T]{Inheritance: in, Config: cfg, Logger: Logger(cmd.ErrOrStderr(), level, format, in.Name)}
+	logger, least := Logger(cmd.ErrOrStderr(), level, format, in.Name)
+	c := &Child[T]{Inheritance: in, Config: cfg, Logger: logger, Level: least}
 	// The supervisor starts us as /proc/self/exe, which would be our name in ps and top. Nothing depends on it.
 	if err := os.WriteFile("/proc/self/comm", []byte(cmd.Root().Name()+"-"+in.Name), 0); err != nil {
 		c.Logger.Debug("process not named", "error", err)
