@@ -80,6 +80,11 @@ func (c *Call) voiceAnswered(res *siptx.Response) bool {
 		c.fail(488, "Not Acceptable Here", federation.Failed, "callee answered without usable SDP")
 		return false
 	}
+	if l.voiceless() {
+		l.sendAck()
+		c.refuseVoiceless()
+		return false
+	}
 	l.media.answer = nil
 	l.described(answer)
 	l.aim()

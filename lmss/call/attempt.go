@@ -117,6 +117,9 @@ func (a *attempt) refused(res *siptx.Response) {
 	case status == 482 && a.openBefore(), l.awaits(own, a.rang), own && l.anotherHub():
 	case own:
 		l.unreached("no way to the other site")
+	case status == 488 && l.refusedVoiceless(res):
+		l.call.failure.explain(status, noWayForVoice, l.state == legEarly)
+		l.refused(status, siptx.Reason(status))
 	default:
 		l.refused(status, siptx.Reason(status))
 	}

@@ -27,7 +27,7 @@ func (c *Call) fail(status int, reason string, class federation.TerminationClass
 // reject answers the caller's first INVITE with a failure and ends the call. An empty why means the
 // status itself.
 func (c *Call) reject(status int, reason string, class federation.TerminationClass, why string) {
-	c.rejectWith(status, reason, class, why, reasonOf(c.failure.why))
+	c.rejectWith(status, reason, class, why, c.reasonOf())
 }
 
 // rejectWith is reject with the headers that the answer has beside the usual ones.

@@ -64,6 +64,8 @@ type Env interface {
 
 	// Ways are the hubs that lead to other sites now: see [Uplink].
 	Ways(prefer federation.NodeID) iter.Seq2[federation.NodeID, siptransport.Flow]
+	// VoiceReachable says whether other sites can send voice to this one before it has sent any to them.
+	VoiceReachable() bool
 	// Hub says whether a hub answers.
 	Hub(hub federation.NodeID) nodelink.State
 	// Find gives the flow on which a phone can be reached now.

@@ -1,6 +1,7 @@
 package call
 
 import (
+	"fmt"
 	"iter"
 	"slices"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/nodelink"
 	"github.com/mss-federation/mss/pkg/siptransport"
+	"github.com/mss-federation/mss/pkg/siptx"
 )
 
 // Uplink leads to other sites through hubs; *uplink.Uplink is one. A leg towards another site belongs to no
@@ -19,6 +21,9 @@ type Uplink interface {
 	Ways(prefer federation.NodeID) iter.Seq2[federation.NodeID, siptransport.Flow]
 	// Node says which hub a flow leads to.
 	Node(flow siptransport.Flow) (federation.NodeID, bool)
+	// VoiceReachable says whether other sites can send voice to this one before it has sent any to them. It is quick
+	// and may be called from any goroutine.
+	VoiceReachable() bool
 	// State says whether a hub answers.
 	State(hub federation.NodeID) nodelink.State
 }
@@ -82,24 +87,30 @@ func (l *Leg) sameHub() bool {
 
 // unreached ends an uplink leg that found nobody, and says why.
 func (l *Leg) unreached(why string) {
-	l.call.failure.explain(why, l.state == legEarly)
+	l.call.failure.explain(480, why, l.state == legEarly)
 	l.refused(480, "Temporarily Unavailable")
 }
 
-// explain considers a 480 of our own that has a reason.
-func (f *failure) explain(why string, rang bool) {
+// explain considers a failure of our own that has a reason.
+func (f *failure) explain(status int, why string, rang bool) {
 	before := f.rank
-	if f.consider(480, "Temporarily Unavailable", rang); f.rank > before {
+	if f.consider(status, siptx.Reason(status), rang); f.rank > before {
 		f.why = why
 	}
 }
 
-// reasonOf is the Reason (RFC 3326) that tells a caller why, nothing without one.
-func reasonOf(why string) []field {
+// reasonOf is the Reason (RFC 3326) that tells a caller why, nothing without one; a 488 has a Warning too
+// (RFC 3261 §21.4.26), which phones show.
+func (c *Call) reasonOf() []field {
+	why, status := c.failure.why, c.failure.status
 	if why == "" {
 		return nil
 	}
-	return []field{{"Reason", `SIP;cause=480;text="` + why + `"`}}
+	fields := []field{{"Reason", fmt.Sprintf("SIP;cause=%d;text=%q", status, why)}}
+	if status == 488 {
+		fields = append(fields, field{"Warning", fmt.Sprintf("399 %s %q", c.cfg.Domain, why)})
+	}
+	return fields
 }
 
 // Ways are the hubs of the uplink.

@@ -43,6 +43,7 @@ type Leg struct {
 	instance string
 	nat      bool
 	node     federation.NodeID // the hub that carries the leg, empty for a phone's
+	hidden   bool              // that leads to a site whose voice cannot be reached
 	up       *uplinked         // nil for a phone's, and for a leg of which nothing is pending
 
 	dialog
@@ -144,6 +145,7 @@ func (l *Leg) adoptResponse(res *siptx.Response) {
 		l.target = contact
 	}
 	l.routes = reversed(recordRoutes(res.Raw, res.Head))
+	l.hearVoice(res.Raw, res.Head)
 }
 
 // refreshTarget takes a new remote target from a re-INVITE or its 2xx (RFC 3261 §12.2).

@@ -58,6 +58,7 @@ func (l *Leg) described(sdp *sdpedit.Session) {
 	if behind {
 		aim.Learn = media.LearnSource
 	}
+	l.through(&aim)
 	if len(m.Formats) > 0 {
 		aim.ClockRate = uint32(max(m.Formats[0].Rate, 0))
 	}

@@ -80,6 +80,9 @@ func (l *Leg) appendRequest(dst []byte, method string, seq uint32, branch siptx.
 		dst = l.appendContact(dst)
 		dst = sipheader.Line(dst, "Allow", Allow)
 	}
+	if method == "INVITE" {
+		dst = l.appendVoice(dst)
+	}
 	return l.appendSession(dst)
 }
 
@@ -136,6 +139,9 @@ func (l *Leg) responseTo(tx *siptx.ServerTx, recorded []string, status int, reas
 		}
 		msg = l.appendContact(msg)
 		msg = sipheader.Line(msg, "Allow", Allow)
+	}
+	if tx.Method() == "INVITE" {
+		msg = l.appendVoice(msg)
 	}
 	msg = l.appendSession(msg)
 	msg = appendFields(msg, fields)

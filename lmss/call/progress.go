@@ -70,7 +70,7 @@ func (l *Leg) progress(res *siptx.Response) {
 // earlyVoice connects early media while one callee alone is tried. The first answer that the caller
 // was shown stays (one To tag, one SDP answer).
 func (c *Call) earlyVoice(l *Leg, res *siptx.Response, alone bool) {
-	if !alone || c.offer == nil {
+	if !alone || c.offer == nil || l.voiceless() {
 		return
 	}
 	answer, err := parseSDP(contentType(res.Head.ContentType.Of(res.Raw)), res.Body())
@@ -183,7 +183,7 @@ func (c *Call) refuse() {
 		status, reason, class = 480, "Temporarily Unavailable", federation.Unreachable
 	case status == 486, status >= 600:
 		class = federation.Busy
-	case status == 480:
+	case status == 480, status == 488 && c.failure.why != "":
 		class = federation.Unreachable
 	case status >= 500:
 		class = federation.Failed

@@ -41,6 +41,7 @@ func (l *Leg) onReinvite(tx *siptx.ServerTx, req *siptx.Request) {
 	l.invite, l.inviteSeq, l.offerless = tx, req.Head.CSeq, offer == nil
 	tx.SetUser(l)
 	before := l.media.wish
+	l.hearVoice(req.Raw, req.Head)
 	l.described(offer)
 	fields := passed(req.Raw, req.Head, passRequest)
 	r := &reinvite{from: l, to: far, before: before}
@@ -126,6 +127,7 @@ func (r *reinvite) accepted(res *siptx.Response) {
 		}
 		return
 	}
+	to.hearVoice(res.Raw, res.Head)
 	to.described(sdp)
 	to.ackBody = nil
 	if !from.offerless {

@@ -29,6 +29,7 @@ func newCall(env Env, cfg *Config, id string, session federation.SessionID, tx *
 		flow: req.Flow,
 	}
 	a.routes = append([]string(nil), a.recorded...)
+	a.hearVoice(req.Raw, req.Head)
 	c.a = a
 	c.passOn = passed(req.Raw, req.Head, passRequest)
 	c.cdr = cdr.Record{
@@ -59,6 +60,10 @@ func (c *Call) begin(req *siptx.Request, caller Caller, called federation.Number
 	c.a.described(offer)
 	if c.maxForward < 0 {
 		c.reject(483, "Too Many Hops", federation.Rejected, "too many hops")
+		return
+	}
+	if c.a.voiceless() {
+		c.refuseVoiceless()
 		return
 	}
 	c.a.invite.Trying()
@@ -103,7 +108,7 @@ func (c *Call) prepare(t *Target) {
 		l.local = nameAddr(c.display, c.cdr.Caller, c.cfg.Federation)
 		l.remote = nameAddr("", string(t.User), c.cfg.Federation)
 		if !l.moveHub() {
-			c.failure.explain("no uplink to other sites", false)
+			c.failure.explain(480, "no uplink to other sites", false)
 			return
 		}
 	}

@@ -67,7 +67,8 @@ type Listen struct {
 	// TLS are the listeners for phones that encrypt; they need Config.TLS. Empty means none.
 	TLS []netip.AddrPort `yaml:"tls"`
 	// Advertise gives, for a local address, the one that others must use instead, in SIP and in SDP, as behind a NAT
-	// that forwards the same ports. Empty means that local addresses are told as they are.
+	// that forwards the same ports; the addresses are those of UDP and TCP and of Media.Addresses. Empty means that local
+	// addresses are told as they are.
 	Advertise map[netip.Addr]netip.Addr `yaml:"advertise"`
 }
 
@@ -79,6 +80,13 @@ type TLS struct {
 	Key         string `yaml:"key"`
 }
 
+// The values of Media.Reachable.
+const (
+	ReachableAuto = "auto"
+	ReachableYes  = "yes"
+	ReachableNo   = "no"
+)
+
 // Media says how voice passes.
 type Media struct {
 	// Anchor leads every call's voice through this site's relay. Unset means true. Off, phones send to each other, which
@@ -87,6 +95,10 @@ type Media struct {
 	// Addresses are the local addresses of the relay's sockets; a leg uses the one that it also uses for SIP, or else the
 	// first of the same family. Empty means those of Listen.
 	Addresses []netip.Addr `yaml:"addresses"`
+	// Reachable says whether other offices can send voice here before this one has sent any to them: yes, no or auto.
+	// Empty means auto: no, if a hub sees this office's private address translated to a public one and Listen.Advertise
+	// has nothing for it.
+	Reachable string `yaml:"reachable"`
 	// Ports is the range of the relay's ports. Zero means 16384-32766.
 	Ports configfile.PortRange `yaml:"ports"`
 	// Timeout ends a call from which neither RTP nor RTCP came for so long while it is not held. Zero means 5m.

@@ -68,6 +68,18 @@ func TestTLSAlone(t *testing.T) {
 	}
 }
 
+// Voice may have an address of its own, behind a NAT that SIP does not pass.
+func TestVoiceAdvertised(t *testing.T) {
+	t.Parallel()
+	c := parse(t, smallest+"  advertise: {192.0.2.9: 203.0.113.1}\nmedia: {addresses: [192.0.2.1, 192.0.2.9], reachable: no}\n")
+	if got := c.Listen.Advertised(c.Media.Addresses[1]); got.String() != "203.0.113.1" || c.Media.Reachable != ReachableNo {
+		t.Errorf("voice at %v, reachable %s", got, c.Media.Reachable)
+	}
+	if c := parse(t, smallest); c.Media.Reachable != ReachableAuto {
+		t.Errorf("reachable is %s where nothing is said", c.Media.Reachable)
+	}
+}
+
 func TestUsers(t *testing.T) {
 	t.Parallel()
 	c := parse(t, smallest+`users:
@@ -140,6 +152,7 @@ func TestMistakesNameTheirPlace(t *testing.T) {
 		{"multicast", strings.Replace(smallest, "192.0.2.2", "224.0.1.75", 1), `listen.udp[1]: 224.0.1.75:5060 is no address`},
 		{"advertise", smallest + "  advertise: {192.0.2.9: 203.0.113.1}\n", `listen.advertise.192.0.2.9: nothing listens on this address`},
 		{"family", smallest + "  advertise: {192.0.2.1: \"2001:db8::1\"}\n", `listen.advertise.192.0.2.1: 2001:db8::1 cannot stand for`},
+		{"reachable", smallest + "media: {reachable: maybe}\n", `c.yaml:6:20: media.reachable: "maybe": must be one of auto, yes, no`},
 		{"state_dir", smallest + "state_dir: here\n", `c.yaml:6:12: state_dir: "here": must be an absolute path`},
 		{"long socket", smallest + "state_dir: /" + strings.Repeat("x", 100) + "\n", `c.yaml: media.socket: "/xxx`},
 		{"ports", smallest + "media: {ports: 100-200}\n", `c.yaml:6:16: media.ports: 100-200: must begin at 1024`},

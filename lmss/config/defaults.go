@@ -35,6 +35,7 @@ func (c *Config) EnsureDefaults() {
 
 func (m *Media) ensureDefaults(stateDir string, listen Listen) {
 	m.Anchor = m.Anchor.Or(configfile.On)
+	configfile.Fill(&m.Reachable, ReachableAuto)
 	configfile.Fill(&m.Ports, configfile.PortRange{Low: 16384, High: 32766})
 	configfile.Fill(&m.Timeout, 5*time.Minute)
 	configfile.Fill(&m.Socket, filepath.Join(stateDir, "media.sock"))

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,7 +29,7 @@ func (c *Config) Validate() error {
 	if c.Workers < 0 || c.Workers > 127 {
 		wrong.Add("workers", "%d: must be 0 to 127", c.Workers)
 	}
-	c.Listen.validate(&wrong)
+	c.Listen.validate(&wrong, c.Media.Addresses)
 	c.TLS.validate(&wrong, len(c.Listen.TLS) > 0)
 	c.Media.validate(&wrong)
 	c.validateUsers(&wrong)
@@ -41,7 +42,7 @@ func (c *Config) Validate() error {
 	return wrong.Err()
 }
 
-func (l Listen) validate(wrong *configfile.Complaints) {
+func (l Listen) validate(wrong *configfile.Complaints, voice []netip.Addr) {
 	if len(l.UDP)+len(l.TCP)+len(l.TLS) == 0 {
 		wrong.Add("listen", "at least one address is required, such as udp: [\"192.0.2.1:5060\"]")
 	}
@@ -53,7 +54,7 @@ func (l Listen) validate(wrong *configfile.Complaints) {
 			wrong.Add(fmt.Sprintf("listen.tls[%d]", i), "%s is in listen.tcp too, and TLS runs over TCP: name another port, 5061 is usual", a)
 		}
 	}
-	wrong.Advertise("listen.advertise", l.Advertise, l.addresses())
+	wrong.Advertise("listen.advertise", l.Advertise, slices.Concat(l.addresses(), voice))
 }
 
 // validate looks at the paths alone; what the files hold is checked when they are read (see servercert).
@@ -104,6 +105,7 @@ func (c *Config) validateUsers(wrong *configfile.Complaints) {
 }
 
 func (c *Config) validateChoices(wrong *configfile.Complaints) {
+	wrong.Choice("media.reachable", c.Media.Reachable, ReachableAuto, ReachableYes, ReachableNo)
 	wrong.Choice("digest.algorithm", c.Digest.Algorithm, "md5", "sha-256")
 	wrong.Choice("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	wrong.Choice("log.format", c.Log.Format, "text", "json")

@@ -3,6 +3,7 @@ package signal
 import (
 	"context"
 	"flag"
+	"fmt"
 	"maps"
 	"net/netip"
 	"os"
@@ -65,12 +66,16 @@ func converse(t *testing.T, commands string) string {
 	ledger := &ledger{records: map[string]cdr.Record{}, calls: map[string][]byte{}}
 	var hubs func() *uplink.Uplink
 	if strings.Contains(commands, "# with hubs") {
-		hubs = withHubs(t, sc)
+		reach := uplink.ReachYes
+		if strings.Contains(commands, "# voice unreachable") {
+			reach = uplink.ReachNo
+		}
+		hubs = withHubs(t, sc, reach)
 	}
 	if strings.Contains(commands, "# C is a hub") {
 		hubs = func() *uplink.Uplink { return withStaticHub(t, sc, "C") }
 	}
-	relay := &voice{open: map[uint64]bool{}, port: 30000} // outlives a restart
+	relay := &voice{open: map[uint64]bool{}, port: 30000, scene: sc} // outlives a restart
 	start := func() (*site, func()) {
 		s := conversationSite(t, sc, ledger, func(p *parts) {
 			p.media = relay
@@ -262,6 +267,8 @@ type voice struct {
 	open map[uint64]bool
 	next uint64
 	port int
+
+	scene *scene // nil: nobody reads what it is told
 }
 
 func (v *voice) NewID() uint64 { v.mu.Lock(); defer v.mu.Unlock(); v.next++; return v.next }
@@ -274,8 +281,28 @@ func (v *voice) Open(spec media.EndpointSpec, done func(int, error)) {
 	v.mu.Unlock()
 	time.AfterFunc(time.Millisecond, func() { done(port, nil) })
 }
-func (v *voice) Aim(uint64, media.Aim) {}
-func (v *voice) Join(uint64, uint64)   {}
+
+// Aim tells the reader what is not usual.
+func (v *voice) Aim(id uint64, aim media.Aim) {
+	if v.scene == nil || aim.Learn == media.LearnNone && !aim.Keepalive {
+		return
+	}
+	text := fmt.Sprintf("endpoint %d", id)
+	if aim.Learn == media.LearnSource {
+		text += " hears who speaks first"
+	}
+	if aim.RTP.IsValid() {
+		text += " sends to " + aim.RTP.String()
+	}
+	if aim.Keepalive {
+		text += " keeps its way open"
+	}
+	v.scene.mu.Lock()
+	defer v.scene.mu.Unlock()
+	v.scene.pending = append(v.scene.pending, heard{at: time.Now(), phone: "voice", text: text})
+}
+
+func (v *voice) Join(uint64, uint64) {}
 func (v *voice) Close(id uint64, done func(media.Report)) {
 	v.mu.Lock()
 	delete(v.open, id)

@@ -41,7 +41,7 @@ type hub struct {
 }
 
 // withHubs makes hubs a and b, and gives what makes the uplink of a site that knows both.
-func withHubs(t *testing.T, sc *scene) func() *uplink.Uplink {
+func withHubs(t *testing.T, sc *scene, reach uplink.Reach) func() *uplink.Uplink {
 	t.Helper()
 	domain := identitytest.NewDomain(t, "example.org")
 	var list []string
@@ -60,6 +60,7 @@ func withHubs(t *testing.T, sc *scene) func() *uplink.Uplink {
 		u, err := uplink.New(uplink.Options{
 			Site: "london", Domain: "example.org", Prefer: []federation.HubID{"a", "b"}, Home: home,
 			Credentials: domain.Credentials(t, identity.Site, "london"), Network: sc.net.Host(sc.site.Addr()), Logger: testLogger(t),
+			Reach: reach,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -279,7 +280,7 @@ func (s *scene) hubWords(m described) string {
 	for _, h := range m.GetHeaders("Route") {
 		fmt.Fprintf(&b, " Route=%q", h.Value())
 	}
-	for _, name := range []string{"Max-Forwards", "X-MSS-By"} {
+	for _, name := range []string{"Max-Forwards", "X-MSS-By", "X-MSS-Voice"} {
 		if h := m.GetHeader(name); h != nil {
 			fmt.Fprintf(&b, " %s=%s", name, h.Value())
 		}

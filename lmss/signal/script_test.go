@@ -24,7 +24,7 @@ import (
 //	Hb continue Ha   (the other's dialog)
 //	Hb share Ha   (the INVITE of the other, through this hub)
 //	Ha drop   Ha die   Ha revive   Ha freeze   Ha thaw   (a hub's connection, see hub)
-//	B respond 180 [sdp|early|hold] [by=hub/a] [tag=other] [to=BYE|FIRST]  A bye   A info TEXT   A options   A repeat   A deaf   A hears   wait 500ms
+//	B respond 180 [sdp|early|hold] [by=hub/a] [unreachable] [tag=other] [to=BYE|FIRST]  A bye   A info TEXT   A options   A repeat   A deaf   A hears   wait 500ms
 func (s *scene) run(line string) {
 	words := strings.Fields(line)
 	if words[0] == "wait" {
@@ -183,6 +183,8 @@ func (p *phone) respond(args []string) {
 			body = strings.NewReplacer("AVP 8 ", "AVP 0 ", "rtpmap:8 PCMA", "rtpmap:0 PCMU").Replace(p.offer("sendrecv"))
 		case a == "hold":
 			body = p.offer("recvonly")
+		case a == "unreachable":
+			extra += "X-MSS-Voice: unreachable\r\n"
 		case strings.HasPrefix(a, "by="):
 			extra = "X-MSS-By: " + a[3:] + "\r\n"
 		case strings.HasPrefix(a, "tag="): // another early dialog than the one before

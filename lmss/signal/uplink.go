@@ -37,7 +37,8 @@ func (p *prepared) openUplink(o *Options) error {
 	}
 	options := uplink.Options{
 		Site: c.Site, Domain: federation.Domain(c.Domain), Prefer: c.Uplinks, Home: home, Credentials: credentials,
-		Network: o.Network, Logger: o.Logger, Software: o.Software,
+		Network: o.Network, Logger: o.Logger, Software: o.Software, Reach: reaches[c.Media.Reachable],
+		Forwarded: func(local netip.Addr) bool { bind, shown := p.voice(local); return bind != shown },
 	}
 	for _, n := range c.Numbers {
 		options.Numbers = append(options.Numbers, n.NLRI(c.Domain))
@@ -47,6 +48,11 @@ func (p *prepared) openUplink(o *Options) error {
 	}
 	p.uplink, err = uplink.New(options)
 	return err
+}
+
+// reaches are the words of the configuration for whether voice reaches this site.
+var reaches = map[string]uplink.Reach{
+	config.ReachableAuto: uplink.ReachAuto, config.ReachableYes: uplink.ReachYes, config.ReachableNo: uplink.ReachNo,
 }
 
 // staticFlow is the way to a hub with a fixed address; over UDP it leaves from the socket of the same family.
