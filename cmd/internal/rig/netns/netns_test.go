@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// pair is two spaces on one switch.
-func pair(t *testing.T) (a, b *Wire) {
+// twoSpaces is two spaces on one switch.
+func twoSpaces(t *testing.T) (a, b *Wire) {
 	t.Helper()
 	n, err := New()
 	if err != nil {
@@ -75,7 +75,7 @@ func passes(t *testing.T, from, to *Wire, within time.Duration) bool {
 
 func TestWiresAreCutAndMended(t *testing.T) {
 	t.Parallel()
-	a, b := pair(t)
+	a, b := twoSpaces(t)
 	for _, c := range []struct {
 		name       string
 		cut, mend  func() error
@@ -106,7 +106,7 @@ func TestWiresAreCutAndMended(t *testing.T) {
 
 func TestSocketsAndProgramsAreInside(t *testing.T) {
 	t.Parallel()
-	a, b := pair(t)
+	a, b := twoSpaces(t)
 	l, err := b.space.ListenTCP(netip.AddrPortFrom(b.addr, 0))
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestSocketsAndProgramsAreInside(t *testing.T) {
 // What a dead process left is removed by the next, with what runs in it; what a living one has stays.
 func TestOrphansAreSwept(t *testing.T) {
 	t.Parallel()
-	a, _ := pair(t)
+	a, _ := twoSpaces(t)
 	const dead = family + "1-never-1-orphan" // there is a process 1, but it did not start then
 	if _, err := tool("ip", "netns", "add", dead); err != nil {
 		t.Fatal(err)
