@@ -10,6 +10,7 @@ import (
 	"github.com/mss-federation/mss/cmd/internal/bench/chain"
 	"github.com/mss-federation/mss/cmd/internal/bench/contender"
 	"github.com/mss-federation/mss/cmd/internal/bench/load"
+	"github.com/mss-federation/mss/cmd/internal/bench/voice"
 )
 
 // benchFiles are the scenarios of "make bench".
@@ -30,6 +31,24 @@ func TestBenchSmoke(t *testing.T) {
 			}
 			if r.CPU <= 0 || r.Elapsed < 4*time.Second {
 				t.Errorf("used %v of processor in %v", r.CPU, r.Elapsed)
+			}
+		})
+	}
+}
+
+// TestBenchRelaySmoke: every relay passes the voice of both ends of calls, and what it used is counted.
+func TestBenchRelaySmoke(t *testing.T) {
+	t.Parallel()
+	for _, relay := range contender.Relays() {
+		t.Run(relay.Name, func(t *testing.T) {
+			t.Parallel()
+			r, err := voice.Run(limit(t), bin, relay, voice.Load{Calls: 50, Length: 2 * time.Second, Warm: time.Second})
+			must(t, err)
+			if r.Sent != 10000 || r.Loss() > 0.001 || r.Strange != 0 || r.CPU <= 0 || r.Talkers <= 0 {
+				t.Errorf("%+v", r)
+			}
+			if relay.Name == contender.RelayMedia && r.Overtaken != 0 {
+				t.Errorf("%d packets were overtaken", r.Overtaken)
 			}
 		})
 	}

@@ -72,20 +72,6 @@ func runChain(ctx context.Context, o options, out io.Writer) (err error) {
 	return nil
 }
 
-// verdict prints what is as it should be and what is not.
-type verdict struct {
-	out  io.Writer
-	good bool
-}
-
-func (v *verdict) say(ok bool, format string, args ...any) {
-	word := "ok:     "
-	if !ok {
-		word, v.good = "FAILED: ", false
-	}
-	fmt.Fprintf(v.out, word+format+"\n", args...)
-}
-
 func (v *verdict) calls(r chain.CallsResult) {
 	v.say(r.Failed == 0 && r.Lost180 == 0, "%d calls in %.1f s: %d failed, %d without their 180; phones repeated %d messages",
 		r.Calls, r.Elapsed.Seconds(), r.Failed, r.Lost180, r.Repeated)

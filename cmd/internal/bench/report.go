@@ -1,13 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mss-federation/mss/cmd/internal/bench/contender"
 	"github.com/mss-federation/mss/cmd/internal/bench/load"
@@ -27,9 +26,9 @@ func machine() string {
 	return fmt.Sprintf("%d × %s", runtime.NumCPU(), model)
 }
 
-// noise is the share of the machine that others used.
-func noise(r load.Result) float64 {
-	return r.Others.Seconds() / (r.Elapsed.Seconds() * float64(runtime.NumCPU()))
+// share is how much of the machine a processor time was.
+func share(used, elapsed time.Duration) float64 {
+	return used.Seconds() / (elapsed.Seconds() * float64(runtime.NumCPU()))
 }
 
 // What makes a run worth less, or nothing.
@@ -45,38 +44,76 @@ func progress(r load.Result) string {
 	if r.Apart > 0 {
 		fmt.Fprintf(&b, ", not counted: directory %.3f", r.Apart.Seconds()*1000/float64(r.Load.Calls()))
 	}
-	count := func(n int, what string) {
-		if n != 0 {
-			fmt.Fprintf(&b, ", %d %s", n, what)
-		}
-	}
+	count := counter(&b)
 	count(r.Failed, "failed")
 	count(r.Lost180, "lost 180s")
 	count(r.Phones, "repeated by phones")
 	count(r.Server, "repeated by the server")
 	count(r.Dropped, "datagrams without room at the server")
 	count(r.Unheard, "at the phones")
-	if late(r) {
-		fmt.Fprintf(&b, ", the rate was not reached: took %.1f s", r.Elapsed.Seconds())
-	}
-	if n := noise(r); n > noisy {
-		fmt.Fprintf(&b, ", others used %.0f %% of the machine", 100*n)
-	}
+	caveats(&b, r.Others, r.Elapsed, r.Load.Length())
 	if r.Trouble != "" {
 		b.WriteString("\n    sipp: " + strings.ReplaceAll(r.Trouble, "\n", "\n    "))
 	}
 	return b.String()
 }
 
-// late says whether SIPp could not make the calls at the rate that was asked for.
-func late(r load.Result) bool {
-	return r.Elapsed.Seconds() > float64(r.Load.Seconds)*(1+lateness)+1
+// counter writes numbers that should be 0 and are not.
+func counter(b *strings.Builder) func(n int, what string) {
+	return func(n int, what string) {
+		if n != 0 {
+			fmt.Fprintf(b, ", %d %s", n, what)
+		}
+	}
+}
+
+// caveats writes what makes a run worth less.
+func caveats(b *strings.Builder, others, elapsed, planned time.Duration) {
+	if overdue(elapsed, planned) {
+		fmt.Fprintf(b, ", the rate was not reached: took %.1f s", elapsed.Seconds())
+	}
+	if n := share(others, elapsed); n > noisy {
+		fmt.Fprintf(b, ", others used %.0f %% of the machine", 100*n)
+	}
+}
+
+// overdue says whether calls or packets could not be made at the rate that was asked for.
+func overdue(took, planned time.Duration) bool {
+	return took.Seconds() > planned.Seconds()*(1+lateness)+1
+}
+
+// costs are what the runs of somebody cost, ascending.
+type costs []float64
+
+// median is the middle, or the mean of the two in the middle.
+func (c costs) median() float64 {
+	n := len(c)
+	if n == 0 {
+		return 0
+	}
+	return (c[(n-1)/2] + c[n/2]) / 2
+}
+
+// ratio is the median to the anchor's; 0 when one of them took no part.
+func (c costs) ratio(anchor costs) float64 {
+	if anchor.median() == 0 {
+		return 0
+	}
+	return c.median() / anchor.median()
+}
+
+// times is a ratio in a table.
+func times(ratio float64) string {
+	if ratio == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f", ratio)
 }
 
 // row is all runs of a contender at a rate.
 type row struct {
-	runs  []load.Result
-	costs []float64 // ascending
+	runs []load.Result
+	costs
 }
 
 func gather(results []load.Result, name string, rate int) row {
@@ -91,15 +128,6 @@ func gather(results []load.Result, name string, rate int) row {
 	return r
 }
 
-// median is the middle, or the mean of the two in the middle.
-func (r row) median() float64 {
-	n := len(r.costs)
-	if n == 0 {
-		return 0
-	}
-	return (r.costs[(n-1)/2] + r.costs[n/2]) / 2
-}
-
 func (r row) sum(field func(load.Result) int) int {
 	total := 0
 	for _, run := range r.runs {
@@ -112,24 +140,16 @@ func (r row) sum(field func(load.Result) int) int {
 func (r row) worstNoise() float64 {
 	worst := 0.0
 	for _, run := range r.runs {
-		worst = max(worst, noise(run))
+		worst = max(worst, share(run.Others, run.Elapsed))
 	}
 	return worst
-}
-
-// ratio is the row's median to the anchor's; 0 when the anchor took no part.
-func ratio(r, anchor row) float64 {
-	if anchor.median() == 0 {
-		return 0
-	}
-	return r.median() / anchor.median()
 }
 
 // table is Markdown, to be put into deploy/bench/README.md as it is.
 func table(results []load.Result, contenders []contender.Contender, rates []int) string {
 	var b strings.Builder
-	b.WriteString("| calls/s | | CPU-s per 1000 calls: median | min | max | × Kamailio | failed | lost 180s | repeated by phones | by the server | used by others |\n")
-	b.WriteString("|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
+	b.WriteString("| calls/s | | CPU-s per 1000 calls: median | min | max | × Kamailio | budget | failed | lost 180s | repeated by phones | by the server | used by others |\n")
+	b.WriteString("|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
 	for _, rate := range rates {
 		anchor := gather(results, contender.Anchor, rate)
 		for _, c := range contenders {
@@ -137,12 +157,8 @@ func table(results []load.Result, contenders []contender.Contender, rates []int)
 			if len(r.runs) == 0 {
 				continue
 			}
-			times := "–"
-			if x := ratio(r, anchor); x > 0 {
-				times = fmt.Sprintf("%.2f", x)
-			}
-			fmt.Fprintf(&b, "| %d | %s | %.3f | %.3f | %.3f | %s | %d | %d | %d | %d | %.0f %% |\n",
-				rate, c.Name, r.median(), slices.Min(r.costs), slices.Max(r.costs), times,
+			fmt.Fprintf(&b, "| %d | %s | %.3f | %.3f | %.3f | %s | %s | %d | %d | %d | %d | %.0f %% |\n",
+				rate, c.Name, r.median(), slices.Min(r.costs), slices.Max(r.costs), times(r.ratio(anchor.costs)), budget(c.Name, rate),
 				r.sum(func(r load.Result) int { return r.Failed }), r.sum(func(r load.Result) int { return r.Lost180 }),
 				r.sum(func(r load.Result) int { return r.Phones }), r.sum(func(r load.Result) int { return r.Server }),
 				100*r.worstNoise())
@@ -183,42 +199,12 @@ var budgets = []struct {
 // budgetRate is the rate in calls a second that has budgets.
 const budgetRate = 2000
 
-var errBudget = errors.New("not within the budgets")
-
-// judge prints whether each budget is kept, and fails when one is not or when calls went wrong in a system of ours. Runs that
-// prove nothing, since the anchor itself lost calls or the machine did something else, are named.
-func judge(results []load.Result, out io.Writer) error {
-	good := true
-	say := func(ok bool, format string, args ...any) {
-		word := "ok:     "
-		if !ok {
-			word, good = "FAILED: ", false
-		}
-		fmt.Fprintf(out, word+format+"\n", args...)
-	}
-	void := false // the anchor cannot do it either: the machine, or what else it does, is too much
-	for _, r := range results {
-		switch {
-		case r.Failed == 0 && r.Lost180 == 0:
-		case r.Contender == contender.Anchor:
-			void = true
-			fmt.Fprintf(out, "note:   %s at %d calls/s: %d failed, %d lost 180s\n", r.Contender, r.Load.Rate, r.Failed, r.Lost180)
-		default:
-			say(false, "%s at %d calls/s: %d failed, %d lost 180s", r.Contender, r.Load.Rate, r.Failed, r.Lost180)
-		}
-	}
-	anchor := gather(results, contender.Anchor, budgetRate)
+// budget is a contender's in a table.
+func budget(name string, rate int) string {
 	for _, b := range budgets {
-		r := gather(results, b.contender, budgetRate)
-		if x := ratio(r, anchor); x > 0 {
-			say(x <= b.limit, "%s at %d calls/s costs %.2f × %s, budget %.1f ×", b.contender, budgetRate, x, contender.Anchor, b.limit)
+		if b.contender == name && rate == budgetRate {
+			return fmt.Sprintf("%.1f", b.limit)
 		}
 	}
-	if void || slices.ContainsFunc(results, func(r load.Result) bool { return noise(r) > noisy || late(r) }) {
-		fmt.Fprintln(out, "note:   the machine was not quiet enough, or a rate not reached: measure again before believing the figures")
-	}
-	if !good {
-		return errBudget
-	}
-	return nil
+	return ""
 }

@@ -1,5 +1,6 @@
-// Package contender starts the systems whose calls are compared: Kamailio, the anchor, a hub, and an L-MSS with more and
-// more of what it does when it is shipped. It makes no calls and measures nothing. Start at [All].
+// Package contender starts the systems that are compared. Their calls: Kamailio, the anchor, a hub, and an L-MSS with more
+// and more of what it does when it is shipped. Their voice: rtpengine, the anchor, and the media process. It makes no
+// calls and measures nothing. Start at [All] and [Relays].
 package contender
 
 import (
@@ -70,10 +71,10 @@ func All() []Contender {
 	}
 }
 
-// Named picks contenders by their names, which commas separate. An empty text means all.
+// Named picks contenders by their names, which commas separate; "all" means all.
 func Named(names string) ([]Contender, error) {
 	all := All()
-	if names == "" {
+	if names == "all" {
 		return all, nil
 	}
 	var picked []Contender

@@ -32,6 +32,9 @@ type Load struct {
 // Calls is how many calls that makes.
 func (l Load) Calls() int { return l.Rate * l.Seconds }
 
+// Length is how long they take to be made.
+func (l Load) Length() time.Duration { return time.Duration(l.Seconds) * time.Second }
+
 // Result is what one run showed.
 type Result struct {
 	Contender string

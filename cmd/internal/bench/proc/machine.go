@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Busy is the processor time that all processors of the machine have worked since it started, whoever it was for.
@@ -68,4 +70,13 @@ func parseDropped(table string, addr netip.Addr) (int, error) {
 		sum += n
 	}
 	return sum, nil
+}
+
+// Self is the processor time, user and system, that this process has used.
+func Self() (time.Duration, error) {
+	var used unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
+		return 0, fmt.Errorf("read processor time: %w", err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano()), nil
 }
