@@ -8,6 +8,7 @@ import (
 
 	"github.com/mss-federation/mss/cmd/internal/rig/node"
 	"github.com/mss-federation/mss/cmd/internal/rig/phone"
+	"github.com/mss-federation/mss/cmd/internal/rig/rigtest"
 )
 
 // farUsers are the extensions of Hong Kong.
@@ -38,7 +39,7 @@ func startHub(t *testing.T) *node.Hub {
 	t.Helper()
 	h, err := node.StartHub(limit(t), node.HubOptions{Bin: bin})
 	must(t, err)
-	cleanUp(t, h)
+	rigtest.CleanUp(t, h)
 	return h
 }
 
@@ -120,28 +121,6 @@ func (d *domain) noVoicePorts(t *testing.T) {
 	t.Helper()
 	noVoicePorts(t, d.london)
 	noVoicePorts(t, d.hongkong)
-}
-
-// cleanUp stops a node with the test, looks for what it left, and shows its log if the test failed.
-func cleanUp(t *testing.T, n interface {
-	Stop() error
-	Log() string
-	Dir() string
-	Remove() error
-},
-) {
-	t.Helper()
-	t.Cleanup(func() {
-		if err := n.Stop(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Logf("log of %s:\n%s", n.Dir(), n.Log())
-		}
-		if err := n.Remove(); err != nil {
-			t.Error(err)
-		}
-	})
 }
 
 // within bounds a part of a test.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mss-federation/mss/cmd/internal/rig/node"
 	"github.com/mss-federation/mss/cmd/internal/rig/phone"
+	"github.com/mss-federation/mss/cmd/internal/rig/rigtest"
 )
 
 // twoHubs is a domain with a second hub: London has both and prefers a, Hong Kong has b alone.
@@ -23,7 +24,7 @@ func twoHubs(t *testing.T) (d *domain, b *node.Hub) {
 	must(t, err)
 	b, err = node.StartHub(ctx, node.HubOptions{Bin: bin, Hub: "b", Token: token})
 	must(t, err)
-	cleanUp(t, b)
+	rigtest.CleanUp(t, b)
 	d.london = d.join(t, node.Options{Site: "london", Numbers: []string{"4xxx"}, Users: users, Extra: "uplinks: [a, b]"})
 	d.hongkong = d.join(t, node.Options{Site: "hongkong", Numbers: []string{"1xxx"}, Users: farUsers, Extra: "uplinks: [b]"})
 	must(t, d.london.WaitUplink(ctx, "a"))

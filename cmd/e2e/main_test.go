@@ -11,6 +11,7 @@ import (
 	"github.com/mss-federation/mss/cmd/internal/rig"
 	"github.com/mss-federation/mss/cmd/internal/rig/node"
 	"github.com/mss-federation/mss/cmd/internal/rig/phone"
+	"github.com/mss-federation/mss/cmd/internal/rig/rigtest"
 )
 
 // bin is the folder of the built programs.
@@ -72,7 +73,7 @@ func startOffice(t *testing.T, opt node.Options) *node.Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cleanUp(t, n)
+	rigtest.CleanUp(t, n)
 	return n
 }
 
@@ -90,30 +91,13 @@ func register(t *testing.T, n *node.Node, opt phone.Options, allowed ...phone.Ru
 
 func newPhone(t *testing.T, n *node.Node, opt phone.Options, allowed ...phone.Rule) *phone.Phone {
 	t.Helper()
-	opt.Registrar = n.UDP()
-	if opt.Transport == phone.TCP {
-		opt.Registrar = n.TCP()
-	}
 	if opt.Password == "" {
 		opt.Password = password(opt.Name)
 	}
 	if opt.Tone == 0 {
 		opt.Tone = tones[opt.Name]
 	}
-	p, err := phone.New(opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		p.Close()
-		for _, v := range p.Violations(allowed...) {
-			t.Errorf("phone %s saw: %v", opt.Name, v)
-		}
-		if t.Failed() {
-			t.Log(p.TranscriptText())
-		}
-	})
-	return p
+	return rigtest.Phone(t, n, opt, allowed...)
 }
 
 // connect makes a call between two phones, answers it, and waits until each hears the other.

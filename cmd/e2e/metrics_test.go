@@ -21,6 +21,7 @@ import (
 
 	"github.com/mss-federation/mss/cmd/internal/rig/node"
 	"github.com/mss-federation/mss/cmd/internal/rig/phone"
+	"github.com/mss-federation/mss/cmd/internal/rig/rigtest"
 )
 
 // monitoring is a node's HTTP service: over TCP, and on its Unix socket.
@@ -128,7 +129,7 @@ func TestMetrics(t *testing.T) {
 	with := func(a netip.Addr) string { return fmt.Sprintf("admin: {http: [%q]}\n", netip.AddrPortFrom(a, 0)) }
 	hub, err := node.StartHub(limit(t), node.HubOptions{Bin: bin, Addr: hubAt, Extra: with(hubAt)})
 	must(t, err)
-	cleanUp(t, hub)
+	rigtest.CleanUp(t, hub)
 	d := &domain{hub: hub}
 	d.london = d.join(t, node.Options{Site: "london", Addr: londonAt, Numbers: []string{"4xxx"}, Users: users, Extra: with(londonAt)})
 	must(t, d.london.WaitUplink(limit(t), "a"))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mss-federation/mss/cmd/internal/rig/node"
 	"github.com/mss-federation/mss/cmd/internal/rig/phone"
+	"github.com/mss-federation/mss/cmd/internal/rig/rigtest"
 	"github.com/mss-federation/mss/cmd/internal/rig/voice"
 )
 
@@ -156,7 +157,7 @@ func TestTokenOnce(t *testing.T) {
 	prepare := func(site string) *node.Node {
 		n, err := node.Prepare(node.Options{Bin: bin, Site: site, Numbers: []string{"4xxx"}, Users: users})
 		must(t, err)
-		cleanUp(t, n)
+		rigtest.CleanUp(t, n)
 		return n
 	}
 	token, err := h.SiteToken(ctx, "london")
@@ -174,7 +175,7 @@ func TestTokenOnce(t *testing.T) {
 	}
 	second, err := node.PrepareHub(node.HubOptions{Bin: bin, Hub: "b"})
 	must(t, err)
-	cleanUp(t, second)
+	rigtest.CleanUp(t, second)
 	if err := second.Join(ctx, token); err == nil {
 		t.Error("an office's token made a hub")
 	}

@@ -28,6 +28,8 @@ type Options struct {
 	Inside Inside
 	// Token is what [Hub.SiteToken] gave: the office joins its domain before it starts. Zero: it stays alone.
 	Token string
+	// Advertise gives the address that others are told instead of a local one.
+	Advertise map[netip.Addr]netip.Addr
 	// Extra is YAML that is added to the configuration at top level, such as "timers: {no_answer: 5s}".
 	Extra string
 }
@@ -95,6 +97,12 @@ func (n *Node) yaml() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "site: %s\ndomain: %s\nstate_dir: %s\n", n.opt.Site, n.opt.Domain, n.dir)
 	fmt.Fprintf(&b, "listen:\n  udp: [%q]\n  tcp: [%q]\n", n.udp, n.tcp)
+	if len(n.opt.Advertise) > 0 {
+		b.WriteString("  advertise:\n")
+	}
+	for local, told := range n.opt.Advertise {
+		fmt.Fprintf(&b, "    %v: %v\n", local, told)
+	}
 	if len(n.opt.Numbers) > 0 {
 		fmt.Fprintf(&b, "numbers: [%s]\n", strings.Join(n.opt.Numbers, ", "))
 	}
@@ -136,6 +144,16 @@ func (n *Node) TCP() netip.AddrPort { return n.tcp }
 
 // Site is the office's name.
 func (n *Node) Site() string { return n.opt.Site }
+
+// Password is that of one of its users; empty without such a user.
+func (n *Node) Password(user string) string {
+	for _, u := range n.opt.Users {
+		if u.Name == user {
+			return u.Password
+		}
+	}
+	return ""
+}
 
 // Realm is what its passwords are made for.
 func (n *Node) Realm() string { return n.opt.Site + "." + n.opt.Domain }
