@@ -46,7 +46,7 @@ func BenchmarkLoop(b *testing.B) {
 			a.send(to, pkt)
 		}
 		b.StartTimer()
-		l.once(0)
+		l.once()
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*calls), "ns/packet")
 	if r := l.byID[2].flow.Report(); r.PacketsIn == 0 || l.byID[3].flow.Report().PacketsOut != r.PacketsIn {

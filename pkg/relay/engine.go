@@ -22,6 +22,7 @@ const aliveTicks = 16
 type Engine struct {
 	options Options
 	ports   *ports
+	shelf   *shelf
 	events  *events
 	loops   []*loop
 	ended   chan struct{}
@@ -47,14 +48,15 @@ func New(o Options) (*Engine, error) {
 	}
 	e := &Engine{
 		options: o,
-		ports:   newPorts(o.PortLow, o.PortHigh, o.Rest, o.MinRest),
+		ports:   newPorts(o.PortLow, o.PortHigh, o.Loops, o.Rest, o.MinRest),
+		shelf:   newShelf(o.MaxKept),
 		events:  newEvents(),
 		ended:   make(chan struct{}),
 	}
 	e.mu.endpoints = make(map[uint64]*placed)
 	e.mu.byLocal = make(map[netip.AddrPort]uint64)
 	for range o.Loops {
-		l, err := newLoop(o, e.ports, e.events)
+		l, err := newLoop(o, e)
 		if err != nil {
 			for _, made := range e.loops {
 				made.closeFDs()
@@ -120,21 +122,22 @@ func (e *Engine) Open(s Spec) (int, error) {
 	if err := e.checkSpecLocked(&s); err != nil {
 		return 0, err
 	}
-	sockets, err := e.bind(s)
+	sockets, kept, err := e.bind(s)
 	if err != nil {
 		return 0, err
 	}
-	p := &placed{
-		loop:  e.loops[s.Group%uint64(len(e.loops))],
-		local: netip.AddrPortFrom(s.Local, uint16(sockets.port)),
-	}
-	ep := &endpoint{pair: sockets, id: s.ID, local: s.Local, timeout: s.Timeout}
+	p := &placed{loop: e.loops[e.ports.loop(sockets.port())], local: sockets.local}
+	ep := &endpoint{pair: sockets, id: s.ID, timeout: s.Timeout}
 	if !p.loop.post(func(now time.Time) { begin(now, p.loop, ep, &s) }) {
-		return 0, errors.Join(fault.New(op, fault.Unavailable, name(s.ID), "the relay is stopping"), sockets.close())
+		err := fault.New(op, fault.Unavailable, name(s.ID), "the relay is stopping")
+		if kept {
+			return 0, err // its loop has closed it
+		}
+		return 0, errors.Join(err, sockets.close())
 	}
 	e.mu.endpoints[s.ID] = p
 	e.mu.byLocal[p.local] = s.ID
-	return sockets.port, nil
+	return sockets.port(), nil
 }
 
 func begin(now time.Time, l *loop, ep *endpoint, s *Spec) {
@@ -142,7 +145,7 @@ func begin(now time.Time, l *loop, ep *endpoint, s *Spec) {
 		ep.flow.Aim(now, s.Aim)
 		ep.flow.Restore(s.Learned)
 	}
-	l.attach(now, ep)
+	l.serve(now, ep)
 }
 
 // set reports whether an aim says anything at all.
@@ -163,31 +166,58 @@ func (e *Engine) checkSpecLocked(s *Spec) error {
 }
 
 // bind takes a port pair: the one that is asked for, or random ones until one is free in the kernel too.
-func (e *Engine) bind(s Spec) (pair, error) {
+func (e *Engine) bind(s Spec) (sockets *pair, kept bool, err error) {
 	if s.Port != 0 {
 		e.ports.claim(s.Local, s.Port)
-		sockets, err := openPair(s.Local, s.Port)
-		if err != nil {
-			e.ports.release(s.Local, s.Port, time.Now())
-			return pair{}, bindFault(s.Local, s.Port, err)
-		}
-		return sockets, nil
+		return e.bindPort(s.Local, s.Port)
 	}
 	for range bindTries {
-		port, ok := e.ports.take(s.Local, time.Now())
+		port, ok := e.ports.take(s.Local, int(s.Group%uint64(len(e.loops))), time.Now())
 		if !ok {
 			break
 		}
-		sockets, err := openPair(s.Local, port)
-		if err == nil {
-			return sockets, nil
-		}
-		e.ports.release(s.Local, port, time.Now())
+		sockets, kept, err = e.bindPort(s.Local, port)
 		if !errors.Is(err, unix.EADDRINUSE) {
-			return pair{}, bindFault(s.Local, port, err)
+			return sockets, kept, err
 		}
 	}
-	return pair{}, fault.New("open voice port", fault.Exhausted, s.Local.String(), "no free pair of ports; widen media.ports or add a media address")
+	return nil, false, fault.New("open voice port", fault.Exhausted, s.Local.String(), "no free pair of ports; widen media.ports or add a media address")
+}
+
+// bindPort takes a port's sockets from the shelf, or opens them.
+func (e *Engine) bindPort(addr netip.Addr, port int) (sockets *pair, kept bool, err error) {
+	local := netip.AddrPortFrom(addr, uint16(port))
+	if sockets = e.shelf.take(local); sockets != nil {
+		return sockets, true, nil
+	}
+	sockets, err = openPair(local)
+	if filesShort(err) && e.relieve() {
+		sockets, err = openPair(local)
+	}
+	if err != nil {
+		e.ports.release(addr, port, time.Now())
+		return nil, false, bindFault(local, err)
+	}
+	return sockets, false, nil
+}
+
+// relieve closes kept sockets of other ports, where there are any. It waits for the loops, which own them; loops never
+// wait for the engine's lock.
+func (e *Engine) relieve() bool {
+	before := e.shelf.len()
+	if before == 0 {
+		return false
+	}
+	var closed sync.WaitGroup
+	for _, l := range e.loops {
+		closed.Add(1)
+		if !l.post(func(time.Time) { defer closed.Done(); l.relieve() }) {
+			closed.Done()
+		}
+		l.wake()
+	}
+	closed.Wait()
+	return e.shelf.len() < before
 }
 
 // Aim tells an endpoint of its far end's SDP.
@@ -273,7 +303,7 @@ func (e *Engine) moveLocked(id uint64, p *placed, to *loop) bool {
 		if ep == nil {
 			return true
 		}
-		return to.post(func(now time.Time) { to.attach(now, ep) })
+		return to.post(func(now time.Time) { to.serve(now, ep) })
 	case <-e.ended:
 		return false
 	}

@@ -156,7 +156,8 @@ func TestRelayCloseFreesPorts(t *testing.T) {
 	if port%2 != 0 || port < DefaultPortLow || port > DefaultPortHigh {
 		t.Errorf("port %d", port)
 	}
-	if _, err := openPair(loopback, port); !errors.Is(err, unix.EADDRINUSE) {
+	local := netip.AddrPortFrom(loopback, uint16(port))
+	if _, err := openPair(local); !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("open endpoint's port can be bound: %v", err)
 	}
 	e.Close(1, 5)
@@ -165,7 +166,7 @@ func TestRelayCloseFreesPorts(t *testing.T) {
 	if !final.Final || !final.Found {
 		t.Errorf("report %+v", final)
 	}
-	sockets, err := openPair(loopback, port)
+	sockets, err := openPair(local)
 	if err != nil {
 		t.Fatalf("closed endpoint's port: %v", err)
 	}
@@ -225,7 +226,7 @@ func TestSocketsAreExpedited(t *testing.T) {
 		"127.0.0.1": {unix.IPPROTO_IP, unix.IP_TOS},
 		"::1":       {unix.IPPROTO_IPV6, unix.IPV6_TCLASS},
 	} {
-		p, err := e.bind(Spec{Local: netip.MustParseAddr(local)})
+		p, _, err := e.bind(Spec{Local: netip.MustParseAddr(local)})
 		if err != nil {
 			t.Fatal(err)
 		}

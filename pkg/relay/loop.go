@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -27,26 +26,28 @@ const (
 
 // endpoint is one leg's sockets and flow. It belongs to the loop that serves it.
 type endpoint struct {
-	pair
+	*pair
 	id      uint64
-	local   netip.Addr
 	timeout time.Duration
 	flow    Flow
 	peer    *endpoint // nil: not joined
-	slot    int32
 }
 
-// loop serves its endpoints on one locked thread. Everything but the queue belongs to that thread.
+// loop serves its endpoints from one goroutine. Everything but the queue belongs to that goroutine.
 type loop struct {
-	epoll, wakeFD int
-	ports         *ports
-	events        *events
-	log           *slog.Logger
-	tick          time.Duration
-	turned        atomic.Int64 // when it last looked, in Unix nanoseconds; 0 before it runs
+	number int
+	poll   *poll
+	wakeFD int
+	ports  *ports
+	shelf  *shelf
+	events *events
+	log    *slog.Logger
+	tick   time.Duration
+	rest   time.Duration
+	turned atomic.Int64 // when it last looked, in Unix nanoseconds; 0 before it runs
 
 	byID    map[uint64]*endpoint
-	slots   []*endpoint // nil: vacant
+	slots   []*pair // nil: vacant
 	vacant  []int32
 	share   int
 	next    time.Time // of the next tick
@@ -55,7 +56,6 @@ type loop struct {
 
 	buf      [packetRoom]byte
 	from, to sockaddr
-	ready    [batch]unix.EpollEvent
 
 	mu struct {
 		sync.Mutex
@@ -65,21 +65,21 @@ type loop struct {
 	}
 }
 
-func newLoop(o Options, p *ports, ev *events) (*loop, error) {
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+func newLoop(o Options, e *Engine) (*loop, error) {
+	poll, err := newPoll()
 	if err != nil {
-		return nil, fmt.Errorf("create epoll: %w", err)
+		return nil, err
 	}
 	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
-		_ = unix.Close(epoll) // the first error tells
+		_ = poll.close() // the first error tells
 		return nil, fmt.Errorf("create eventfd: %w", err)
 	}
 	l := &loop{
-		epoll: epoll, wakeFD: wake, ports: p, events: ev, log: o.Logger, tick: o.Tick,
-		byID: make(map[uint64]*endpoint),
+		number: len(e.loops), poll: poll, wakeFD: wake, ports: e.ports, shelf: e.shelf, events: e.events,
+		log: o.Logger, tick: o.Tick, rest: o.Rest, byID: make(map[uint64]*endpoint),
 	}
-	if err := l.watch(wake, wakeSlot); err != nil {
+	if err := poll.watch(wake, wakeSlot); err != nil {
 		l.closeFDs()
 		return nil, err
 	}
@@ -88,15 +88,7 @@ func newLoop(o Options, p *ports, ev *events) (*loop, error) {
 
 func (l *loop) closeFDs() {
 	_ = unix.Close(l.wakeFD) // neither holds data
-	_ = unix.Close(l.epoll)
-}
-
-func (l *loop) watch(fd int, data int32) error {
-	err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: data})
-	if err != nil {
-		return fmt.Errorf("watch socket: %w", err)
-	}
-	return nil
+	_ = l.poll.close()
 }
 
 // post queues work for the loop's thread; false: the loop has ended. Work starts at the next wake or tick.
@@ -129,35 +121,35 @@ func (l *loop) wake() {
 	}
 }
 
-// run serves until stop was posted. The thread is the loop's own, so that a packet never waits for another
-// goroutine, and is given back to the system at the end.
+// run serves until stop was posted.
 func (l *loop) run() {
-	runtime.LockOSThread()
 	defer l.end()
-	l.next = time.Now().Add(l.tick)
+	l.schedule(time.Now())
 	for !l.stopped {
-		l.once(l.untilTick(time.Now()))
+		l.once()
 	}
 }
 
-// once waits for at most so many milliseconds and handles what has come.
-func (l *loop) once(wait int) {
-	n, err := unix.EpollWait(l.epoll, l.ready[:], wait)
-	if err != nil {
-		n = 0 // EINTR; the descriptor and the room are ours and valid
-	}
+// once waits until the next tick at most and handles what has come.
+func (l *loop) once() {
+	ready := l.poll.wait()
 	now := time.Now()
 	l.turned.Store(now.UnixNano())
-	for done := 0; done < n; {
-		done += l.packets(now, l.ready[done:n])
+	for len(ready) > 0 {
+		ready = ready[l.packets(now, ready):]
 	}
 	l.commands(now)
-	l.look(now)
+	if !now.Before(l.next) {
+		l.schedule(now)
+		l.look(now)
+	}
 }
 
-func (l *loop) untilTick(now time.Time) int {
-	wait := l.next.Sub(now) + time.Millisecond - 1
-	return int(max(wait, 0) / time.Millisecond)
+func (l *loop) schedule(now time.Time) {
+	l.next = now.Add(l.tick)
+	if err := l.poll.until(l.next); err != nil {
+		l.log.Error("relay loop has no tick, silence is not noticed", "error", err)
+	}
 }
 
 // end closes what is left; posts fail from here on.
@@ -167,9 +159,7 @@ func (l *loop) end() {
 	l.mu.Unlock()
 	now := time.Now()
 	l.commands(now) // what was posted last may hold sockets, or somebody may wait for it
-	for _, ep := range l.byID {
-		l.close(now, ep)
-	}
+	l.closeAll()
 	l.closeFDs()
 }
 
@@ -186,9 +176,9 @@ func (l *loop) packets(now time.Time, ready []unix.EpollEvent) (done int) {
 		done = i
 		if data := ready[i].Fd; data == wakeSlot {
 			l.drainWake()
-		} else if ep := l.slots[data>>1]; ep != nil {
-			l.current = ep
-			l.packet(now, ep, data&1 != 0)
+		} else if p := l.slots[data>>1]; p != nil {
+			l.current = p.endpoint
+			l.packet(now, p, data&1 != 0)
 		}
 	}
 	return len(ready)
@@ -214,14 +204,15 @@ func (l *loop) broken(now time.Time, cause any) {
 	l.events.add(Event{Kind: EventBroken, Endpoint: ep.id})
 }
 
-// packet moves one packet: it waits in the kernel that more come, so that no endpoint starves another.
-func (l *loop) packet(now time.Time, ep *endpoint, rtcp bool) {
-	fd := ep.rtp
+// packet moves one packet: it waits in the kernel that more come, so that no endpoint starves another. What comes
+// after an endpoint's end goes nowhere.
+func (l *loop) packet(now time.Time, p *pair, rtcp bool) {
+	fd := p.rtp
 	if rtcp {
-		fd = ep.rtcp
+		fd = p.rtcp
 	}
 	n, errno := l.from.receive(fd, l.buf[:])
-	if errno != 0 {
+	if errno != 0 || p.endpoint == nil {
 		return
 	}
 	pkt := l.buf[:min(n, packetRoom)]
@@ -229,10 +220,10 @@ func (l *loop) packet(now time.Time, ep *endpoint, rtcp bool) {
 		pkt = nil
 	}
 	if rtcp {
-		l.rtcp(now, ep, pkt)
+		l.rtcp(now, p.endpoint, pkt)
 		return
 	}
-	l.rtp(now, ep, pkt)
+	l.rtp(now, p.endpoint, pkt)
 }
 
 func (l *loop) rtp(now time.Time, ep *endpoint, pkt []byte) {
@@ -296,23 +287,28 @@ func (l *loop) command(now time.Time, work func(time.Time)) {
 	work(now)
 }
 
-// look finds silent endpoints, an eighth of all at each tick, so that voice never waits for it.
+// look finds silent endpoints and sockets that nobody wanted for long, an eighth of all at each tick, so that voice
+// never waits for it.
 func (l *loop) look(now time.Time) {
-	if now.Before(l.next) {
-		return
-	}
-	l.next = now.Add(l.tick)
 	l.share = (l.share + 1) % shares
 	for i := l.share; i < len(l.slots); i += shares {
-		ep := l.slots[i]
-		if ep == nil {
-			continue
+		switch p := l.slots[i]; {
+		case p == nil:
+		case p.endpoint == nil:
+			if now.Sub(p.since) >= l.rest {
+				l.clear(p)
+			}
+		default:
+			l.lookAt(now, p.endpoint)
 		}
-		if ep.flow.Silent(now, ep.timeout) {
-			l.events.add(Event{Kind: EventSilent, Endpoint: ep.id})
-		}
-		l.keep(now, ep)
 	}
+}
+
+func (l *loop) lookAt(now time.Time, ep *endpoint) {
+	if ep.flow.Silent(now, ep.timeout) {
+		l.events.add(Event{Kind: EventSilent, Endpoint: ep.id})
+	}
+	l.keep(now, ep)
 }
 
 // keep sends keepalives where they are due. One that the kernel refuses is followed by another.
@@ -328,57 +324,6 @@ func (l *loop) keepOpen(fd int, to netip.AddrPort) {
 		l.to.set(to)
 		_ = l.to.send(fd, packet[:])
 	}
-}
-
-// attach begins to serve an endpoint.
-func (l *loop) attach(now time.Time, ep *endpoint) {
-	if n := len(l.vacant); n > 0 {
-		ep.slot, l.vacant = l.vacant[n-1], l.vacant[:n-1]
-	} else {
-		ep.slot = int32(len(l.slots))
-		l.slots = append(l.slots, nil)
-	}
-	l.slots[ep.slot] = ep
-	l.byID[ep.id] = ep
-	for rtcp, fd := range []int{ep.rtp, ep.rtcp} {
-		if err := l.watch(fd, ep.slot<<1|int32(rtcp)); err != nil {
-			l.log.Error("endpoint closed, its socket cannot be watched", "endpoint", ep.id, "error", err)
-			l.close(now, ep)
-			l.events.add(Event{Kind: EventBroken, Endpoint: ep.id})
-			return
-		}
-	}
-}
-
-// detach stops serving an endpoint whose sockets stay open, for another loop. Nil: it is not here.
-func (l *loop) detach(id uint64) *endpoint {
-	ep := l.byID[id]
-	if ep == nil {
-		return nil
-	}
-	for _, fd := range []int{ep.rtp, ep.rtcp} {
-		if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, fd, nil); err != nil {
-			l.log.Error("socket cannot be given to another relay loop", "endpoint", id, "error", err)
-		}
-	}
-	l.forget(ep)
-	return ep
-}
-
-func (l *loop) forget(ep *endpoint) {
-	join(ep, nil)
-	delete(l.byID, ep.id)
-	l.slots[ep.slot] = nil
-	l.vacant = append(l.vacant, ep.slot)
-}
-
-// close ends an endpoint. Closing its sockets takes them out of epoll.
-func (l *loop) close(now time.Time, ep *endpoint) {
-	l.forget(ep)
-	if err := ep.pair.close(); err != nil {
-		l.log.Error("voice socket not closed", "endpoint", ep.id, "error", err)
-	}
-	l.ports.release(ep.local, ep.port, now)
 }
 
 // join makes two endpoints each other's peers; b may be nil. Earlier joins of both end.
@@ -406,12 +351,9 @@ func (l *loop) count(id uint64) Report {
 
 // announce tells again what was learned.
 func (l *loop) announce() {
-	for _, ep := range l.slots {
-		if ep == nil {
-			continue
-		}
+	for id, ep := range l.byID {
 		if remote := ep.flow.Learned(); remote.IsValid() {
-			l.events.add(Event{Kind: EventLearned, Endpoint: ep.id, Remote: remote})
+			l.events.add(Event{Kind: EventLearned, Endpoint: id, Remote: remote})
 		}
 	}
 }

@@ -3,8 +3,8 @@
 // whom it speaks, and counts what went through. It does not read SDP, know calls, or mix voice; what is
 // to be relayed is told to it (see package media).
 //
-// The decisions are in [Flow], which does no I/O. [Engine] is the shell: one epoll loop per core on a
-// locked thread, with plain recvfrom and sendto, for Linux. Start at [New].
+// The decisions are in [Flow], which does no I/O. [Engine] is the shell: one epoll loop per core, with plain
+// recvfrom and sendto, for Linux. Start at [New].
 package relay
 
 import (
@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"runtime"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/mss-federation/mss/pkg/fault"
 )
@@ -24,6 +26,10 @@ const (
 	DefaultRest     = 32 * time.Second
 	DefaultMinRest  = 500 * time.Millisecond
 	DefaultTick     = 125 * time.Millisecond
+	DefaultMaxKept  = 8192
+
+	// otherFiles is how many files the kept sockets leave to everything else.
+	otherFiles = 2048
 )
 
 // Options say how an Engine works. The zero value gives the defaults.
@@ -36,6 +42,10 @@ type Options struct {
 	// MinRest bounds Rest when no rested port is left: then the one that rested longest is given out,
 	// if it rested for this long. Zero means 500ms; equal to Rest, calls are refused instead.
 	MinRest time.Duration
+	// MaxKept bounds how many pairs of sockets stay open after their endpoint, for the next one that gets their port.
+	// They do so only while ports are so short that one is given out before it has rested, and for Rest at most; a pair costs the kernel about 5 KB. Zero means 8192, and fewer
+	// where that would not leave the process 2048 other files. Negative means none.
+	MaxKept int
 	// Loops is the number of epoll loops. Zero means one per CPU.
 	Loops int
 	// Tick is the time between looks at silent endpoints; each look takes an eighth of them. Zero means 125ms.
@@ -55,6 +65,9 @@ func (o *Options) EnsureDefaults() {
 	if o.MinRest == 0 {
 		o.MinRest = min(DefaultMinRest, o.Rest)
 	}
+	if o.MaxKept == 0 {
+		o.MaxKept = maxKept()
+	}
 	if o.Loops == 0 {
 		o.Loops = runtime.NumCPU()
 	}
@@ -64,6 +77,14 @@ func (o *Options) EnsureDefaults() {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+}
+
+func maxKept() int {
+	var files unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) != nil {
+		return DefaultMaxKept
+	}
+	return int(min(2*DefaultMaxKept, max(files.Cur, otherFiles)-otherFiles) / 2)
 }
 
 // Validate checks options that have their defaults.
@@ -116,7 +137,7 @@ type Aim struct {
 type Spec struct {
 	// ID is the caller's choice, never used twice.
 	ID uint64
-	// Group is the call's number: endpoints of one group are served by one loop.
+	// Group is the call's number: endpoints of one group are served by one loop while it has free ports.
 	Group uint64
 	// Local is the address to bind, never a wildcard.
 	Local netip.Addr

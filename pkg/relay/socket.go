@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -19,27 +20,33 @@ const (
 	bindTries = 64
 )
 
-// pair is an endpoint's two sockets.
+// unwatched is the slot of sockets that no loop watches.
+const unwatched = -1
+
+// pair is an endpoint's two sockets. It outlives its endpoint (see shelf). Its loop owns it while it is watched.
 type pair struct {
 	rtp, rtcp int
-	port      int
+	local     netip.AddrPort // of RTP
+	slot      int32
+	endpoint  *endpoint // nil: at rest
+	since     time.Time // of its rest
 }
 
-func (p pair) close() error {
-	return errors.Join(unix.Close(p.rtp), unix.Close(p.rtcp))
-}
+func (p *pair) port() int { return int(p.local.Port()) }
 
-// openPair binds port and the next one. The error wraps the kernel's.
-func openPair(local netip.Addr, port int) (pair, error) {
-	rtp, err := openSocket(netip.AddrPortFrom(local, uint16(port)))
+func (p *pair) close() error { return errors.Join(unix.Close(p.rtp), unix.Close(p.rtcp)) }
+
+// openPair binds a port and the next one. The error wraps the kernel's.
+func openPair(local netip.AddrPort) (*pair, error) {
+	rtp, err := openSocket(local)
 	if err != nil {
-		return pair{}, err
+		return nil, err
 	}
-	rtcp, err := openSocket(netip.AddrPortFrom(local, uint16(port+1)))
+	rtcp, err := openSocket(netip.AddrPortFrom(local.Addr(), local.Port()+1))
 	if err != nil {
-		return pair{}, errors.Join(err, unix.Close(rtp))
+		return nil, errors.Join(err, unix.Close(rtp))
 	}
-	return pair{rtp: rtp, rtcp: rtcp, port: port}, nil
+	return &pair{rtp: rtp, rtcp: rtcp, local: local, slot: unwatched}, nil
 }
 
 func openSocket(local netip.AddrPort) (int, error) {
@@ -83,16 +90,18 @@ func as4(a netip.Addr) [4]byte {
 	return [4]byte{}
 }
 
+func filesShort(err error) bool { return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) }
+
 // bindFault says what an operator can do about a port that cannot be had.
-func bindFault(local netip.Addr, port int, err error) error {
+func bindFault(local netip.AddrPort, err error) error {
 	const op = "open voice port"
-	subject := netip.AddrPortFrom(local, uint16(port)).String()
+	subject := local.String()
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
 		return &fault.Error{Op: op, Kind: fault.Conflict, Subject: subject, Err: fmt.Errorf("another program has this port or the next one; end it or move media.ports: %w", err)}
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return &fault.Error{Op: op, Kind: fault.Unavailable, Subject: subject, Err: fmt.Errorf("this machine does not have the address; check media.address: %w", err)}
-	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+	case filesShort(err):
 		return &fault.Error{Op: op, Kind: fault.Exhausted, Subject: subject, Err: fmt.Errorf("too many open files; raise LimitNOFILE: %w", err)}
 	}
 	return &fault.Error{Op: op, Kind: fault.Internal, Subject: subject, Err: err}
