@@ -171,7 +171,7 @@ demo-up: build ## start hub and offices and leave them running for your own soft
 	@$(BIN)/mssdemo --up
 
 .PHONY: bench
-bench: setup-packages build ## CPU per call beside Kamailio (by hand; see deploy/bench/README.md; BENCH='-h' lists its flags)
+bench: setup-packages build ## CPU per call beside Kamailio, per voice packet beside rtpengine (by hand; see deploy/bench/README.md; BENCH='-h' lists its flags)
 	@go build -o $(BIN)/bench ./cmd/internal/bench
 	@$(BIN)/bench $(BENCH)
 

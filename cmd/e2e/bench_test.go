@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,6 +52,37 @@ func TestBenchRelaySmoke(t *testing.T) {
 			}
 			if relay.Name == contender.RelayMedia && r.Overtaken != 0 {
 				t.Errorf("%d packets were overtaken", r.Overtaken)
+			}
+		})
+	}
+}
+
+// hung is a relay that hangs as soon as calls are led through it.
+type hung struct{ contender.RelayServer }
+
+func (h hung) Lead(ctx context.Context, calls []contender.Ends) ([]contender.Ends, error) {
+	led, err := h.RelayServer.Lead(ctx, calls)
+	return led, errors.Join(err, syscall.Kill(h.PID(), syscall.SIGSTOP))
+}
+
+func (h hung) Stop() error {
+	return errors.Join(syscall.Kill(h.PID(), syscall.SIGCONT), h.RelayServer.Stop())
+}
+
+// TestBenchNoticesAHungRelay: what it does not pass on is lost.
+func TestBenchNoticesAHungRelay(t *testing.T) {
+	t.Parallel()
+	for _, relay := range contender.Relays() {
+		t.Run(relay.Name, func(t *testing.T) {
+			t.Parallel()
+			hanging := contender.Relay{Name: relay.Name, Start: func(ctx context.Context, setup contender.RelaySetup) (contender.RelayServer, error) {
+				server, err := relay.Start(ctx, setup)
+				return hung{server}, err
+			}}
+			r, err := voice.Run(limit(t), bin, hanging, voice.Load{Calls: 5, Length: 400 * time.Millisecond})
+			must(t, err)
+			if r.Sent != 200 || r.Received != 0 {
+				t.Errorf("%+v", r)
 			}
 		})
 	}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/mss-federation/mss/cmd/internal/bench/contender"
+	"github.com/mss-federation/mss/cmd/internal/bench/load"
 	"github.com/mss-federation/mss/cmd/internal/bench/voice"
 )
 
@@ -65,6 +67,36 @@ func TestRelayVerdict(t *testing.T) {
 		v.relays(c.results)
 		if v.good == c.fails || !strings.Contains(out.String(), c.says) || strings.Contains(out.String(), "FAILED") != c.fails {
 			t.Errorf("%s: good is %v, said %q", name, v.good, out.String())
+		}
+	}
+}
+
+// TestReport: one budget that is not kept fails the whole bench, whichever it is.
+func TestReport(t *testing.T) {
+	t.Parallel()
+	o, err := parse(nil, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := func(cost int64) []load.Result {
+		return []load.Result{at(contender.Anchor, 2000, 100), at(contender.Shipped, 2000, cost)}
+	}
+	voices := func(cost int) []voice.Result {
+		return []voice.Result{relayed(contender.RelayAnchor, 10000), relayed(contender.RelayMedia, cost)}
+	}
+	for name, c := range map[string]struct {
+		all  results
+		want error
+	}{
+		"all kept":    {results{calls(300), voices(7000)}, nil},
+		"calls":       {results{calls(301), voices(7000)}, errBudget},
+		"voice":       {results{calls(300), voices(7001)}, errBudget},
+		"voice alone": {results{nil, voices(7001)}, errBudget},
+		"nothing":     {results{}, nil},
+	} {
+		var out bytes.Buffer
+		if err := c.all.report(o, &out); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, said\n%s", name, err, out.String())
 		}
 	}
 }

@@ -68,6 +68,11 @@ func (o *options) round() []step {
 func rounds(ctx context.Context, o options, out io.Writer) error {
 	var all results
 	err := runRounds(ctx, o, &all, out)
+	return errors.Join(err, all.report(o, out))
+}
+
+// report prints the tables and what they come to.
+func (all *results) report(o options, out io.Writer) error {
 	v := verdict{out: out, good: true}
 	if len(all.calls) > 0 {
 		fmt.Fprintf(out, "\n%s\n", table(all.calls, o.contenders, o.rates))
@@ -78,9 +83,9 @@ func rounds(ctx context.Context, o options, out io.Writer) error {
 		v.relays(all.relays)
 	}
 	if !v.good {
-		err = errors.Join(err, errBudget)
+		return errBudget
 	}
-	return err
+	return nil
 }
 
 func runRounds(ctx context.Context, o options, all *results, out io.Writer) error {
