@@ -2,14 +2,12 @@ package admin
 
 import (
 	"net/netip"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/mss-federation/mss/lmss/user"
 	"github.com/mss-federation/mss/pkg/fault"
 	"github.com/mss-federation/mss/pkg/federation"
-	"github.com/mss-federation/mss/pkg/siptransport"
 	lmssv1 "github.com/mss-federation/mss/proto/mss/lmss/v1"
 )
 
@@ -85,29 +83,11 @@ func prefixesOf(op, name string, texts []string) (prefixes []netip.Prefix, err e
 	return prefixes, nil
 }
 
-// targetOf reads "udp 192.0.2.7:5060", or the address alone for UDP.
+// targetOf reads a target as the configuration file has it.
 func targetOf(op, name, text string) (user.Target, error) {
-	if text == "" {
-		return user.Target{}, nil
-	}
-	transport, address, ok := strings.Cut(text, " ")
-	if !ok {
-		transport, address = "udp", text
-	}
-	target := user.Target{Transport: transportOf(transport)}
-	var err error
-	if target.Address, err = netip.ParseAddrPort(strings.TrimSpace(address)); err != nil || target.Transport == 0 {
-		return target, fault.New(op, fault.Invalid, name, "the target "+text+" is not one: write 192.0.2.7:5060 or \"tcp 192.0.2.7:5060\"")
+	target, err := user.ParseTarget(text)
+	if err != nil {
+		return target, fault.New(op, fault.Invalid, name, "the target "+err.Error())
 	}
 	return target, nil
-}
-
-// transportOf reads udp, tcp or tls; zero for anything else.
-func transportOf(text string) siptransport.Transport {
-	for _, t := range []siptransport.Transport{siptransport.UDP, siptransport.TCP, siptransport.TLS} {
-		if strings.EqualFold(text, t.Param()) {
-			return t
-		}
-	}
-	return 0
 }

@@ -154,10 +154,18 @@ func (l *Leg) noAck() {
 // sendAck acknowledges the last 2xx of the peer. With an offer in that 2xx the ACK carries the answer.
 func (l *Leg) sendAck() {
 	l.acked = true
+	if l.name != nil {
+		l.onWay(l.writeAck)
+		return
+	}
 	if l.node != "" {
 		l.moveHub()
 		l.hubs().ack = lastAck{node: l.node, at: l.call.env.Now()}
 	}
+	l.writeAck()
+}
+
+func (l *Leg) writeAck() {
 	msg := l.appendRequest(make([]byte, 0, 800), "ACK", l.outSeq, l.call.env.NewBranch(), maxForwards)
 	msg = sipheader.Body(msg, "application/sdp", l.ackBody)
 	l.call.env.SendRaw(l.flow, msg)

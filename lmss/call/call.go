@@ -15,6 +15,7 @@ import (
 	"github.com/mss-federation/mss/lmss/cdr"
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/sdpedit"
+	"github.com/mss-federation/mss/pkg/siptarget"
 	"github.com/mss-federation/mss/pkg/siptransport"
 )
 
@@ -46,9 +47,10 @@ type Target struct {
 	User     federation.User
 	URI      string // Request-URI, the binding's Contact as the phone sent it
 	Flow     siptransport.Flow
-	Routes   []string // Path of the registration, top first
-	Instance string   // +sip.instance of the binding, to find the phone again when its connection is gone
-	NAT      bool     // the phone's source is not its Contact
+	Name     siptarget.Query // how Flow is found, instead of Flow; zero: not by name
+	Routes   []string        // Path of the registration, top first
+	Instance string          // +sip.instance of the binding, to find the phone again when its connection is gone
+	NAT      bool            // the phone's source is not its Contact
 }
 
 // Caller is who calls, as established by ingress, never as claimed in From.

@@ -2,6 +2,7 @@ package call
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/media"
@@ -72,6 +73,10 @@ func (r *legRecord) append(dst []byte) []byte {
 	dst = tagged.Time(dst, 19, r.Answered)
 	dst = tagged.String(dst, 20, r.AckBody)
 	dst = tagged.Bool(dst, 21, r.Offerless)
+	dst = tagged.String(dst, 32, r.Host)
+	for _, addr := range r.Addrs {
+		dst = tagged.Addr(dst, 33, addr)
+	}
 	return r.appendVoice(dst)
 }
 
@@ -133,6 +138,13 @@ func (r *legRecord) take(f tagged.Field) error {
 		r.AckBody = f.Bytes()
 	case 21:
 		r.Offerless = f.Bool()
+	case 32:
+		r.Host = f.String()
+	case 33:
+		var addr netip.Addr
+		err := f.Addr(&addr)
+		r.Addrs = append(r.Addrs, addr)
+		return err
 	default:
 		return r.takeVoice(f)
 	}

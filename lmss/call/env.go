@@ -9,6 +9,7 @@ import (
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/media"
 	"github.com/mss-federation/mss/pkg/nodelink"
+	"github.com/mss-federation/mss/pkg/siptarget"
 	"github.com/mss-federation/mss/pkg/siptransport"
 	"github.com/mss-federation/mss/pkg/siptx"
 )
@@ -66,6 +67,11 @@ type Env interface {
 	Ways(prefer federation.NodeID) iter.Seq2[federation.NodeID, siptransport.Flow]
 	// VoiceReachable says whether other sites can send voice to this one before it has sent any to them.
 	VoiceReachable() bool
+	// FindWays looks up where a name leads; done is called later, on the same worker. Tried and NoTCP say what came
+	// of a way: see [Names].
+	FindWays(q siptarget.Query, done func([]Way, error))
+	Tried(flow siptransport.Flow, answered bool)
+	NoTCP(flow siptransport.Flow)
 	// Hub says whether a hub answers.
 	Hub(hub federation.NodeID) nodelink.State
 	// Find gives the flow on which a phone can be reached now.

@@ -106,6 +106,9 @@ var capabilities = []field{{"Allow", Allow}, {"Accept", "application/sdp"}}
 
 // flowSeen follows the peer to a new connection or source, which ingress has authenticated.
 func (l *Leg) flowSeen(req *siptx.Request) {
+	if l.name != nil {
+		return // what goes there follows route set and remote target
+	}
 	if l.flow != req.Flow {
 		l.flow = req.Flow
 		l.call.env.Moved(l)
@@ -217,6 +220,10 @@ func (l *Leg) request(method string, write func(seq uint32, branch siptx.Branch)
 			v := &viaHub{leg: l, method: method, seq: l.localSeq, write: write, user: user}
 			l.moveHub()
 			v.send()
+			return
+		}
+		if l.name != nil {
+			(&byName{leg: l, method: method, seq: l.localSeq, write: write, user: user}).begin()
 			return
 		}
 		branch := l.call.env.NewBranch()

@@ -45,6 +45,7 @@ type Leg struct {
 	node     federation.NodeID // the hub that carries the leg, empty for a phone's
 	hidden   bool              // that leads to a site whose voice cannot be reached
 	up       *uplinked         // nil for a phone's, and for a leg of which nothing is pending
+	name     *named            // nil unless the peer is known by its host name
 
 	dialog
 	media side

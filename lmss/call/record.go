@@ -29,6 +29,8 @@ type legRecord struct {
 	Instance  string
 	NAT       bool
 	Node      federation.NodeID // the hub that carried the leg
+	Host      string            // the name that the peer was called by
+	Addrs     []netip.Addr      // its addresses
 	CallID    string
 	LocalTag  string
 	RemoteTag string
@@ -82,6 +84,9 @@ func (l *Leg) record() legRecord {
 		Endpoint: l.media.endpoint, Port: l.media.port, Bind: l.media.bind, Shown: l.media.shown, SDPID: l.media.session, SDPSeq: l.media.version,
 		LocalSDP: l.media.local, Known: l.media.known, Held: l.media.held, Aim: l.media.wish.aim,
 	}
+	if l.name != nil {
+		r.Host, r.Addrs = l.name.host, l.name.addrs
+	}
 	return r
 }
 
@@ -107,6 +112,9 @@ func (r *legRecord) leg(c *Call) *Leg {
 		localSeq: r.LocalSeq + restoredGap, remoteSeq: r.RemoteSeq, routes: r.Routes, recorded: r.Recorded,
 		target: r.Target, flow: r.Flow,
 	}
+	if r.Host != "" {
+		l.name = &named{host: r.Host, addrs: r.Addrs}
+	}
 	l.outSeq, l.inviteSeq, l.inviteWire, l.ackBody = r.OutSeq, r.InviteSeq, r.Answer, r.AckBody
 	l.offerless, l.answeredAt = r.Offerless, r.Answered
 	l.media = side{
@@ -117,7 +125,7 @@ func (r *legRecord) leg(c *Call) *Leg {
 	}
 	l.hidden = r.Node != "" && r.Aim.Learn == media.LearnSource // nothing else lets a site's voice be learned
 	// A connection does not outlive the process that accepted it, and its number may be another's now.
-	l.stale = l.flow.Transport.Stream()
+	l.stale = l.flow.Transport.Stream() && l.name == nil // a server by name is dialled again
 	l.flow.ID = 0
 	l.media.generation = r.Aim.Generation
 	l.media.wish = wish{known: r.Known, held: r.Held, aim: r.Aim}

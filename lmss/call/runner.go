@@ -54,6 +54,8 @@ type Deps struct {
 	VoiceAddr func(siptransport.Flow) (bind, shown netip.Addr)
 	// Find is the flow of a registered phone, or of the hub that a Phone names.
 	Find func(Phone) (siptransport.Flow, bool)
+	// Names finds peers by host name. Nil: none is found.
+	Names Names
 	// Uplink leads to other sites. Nil: there are none.
 	Uplink Uplink
 	// Hold keeps a connection open for a leg, or ends that. Holds are counted.

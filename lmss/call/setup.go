@@ -7,6 +7,7 @@ import (
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/sdpedit"
 	"github.com/mss-federation/mss/pkg/sipheader"
+	"github.com/mss-federation/mss/pkg/siptarget"
 	"github.com/mss-federation/mss/pkg/siptransport"
 	"github.com/mss-federation/mss/pkg/siptx"
 )
@@ -117,6 +118,10 @@ func (c *Call) prepare(t *Target) {
 		c.cdr.LegCallIDs = append(c.cdr.LegCallIDs, l.callID)
 	}
 	c.env.Track(l)
+	if t.Name != (siptarget.Query{}) {
+		l.lookUp(t.Name)
+		return
+	}
 	l.openMedia()
 }
 
@@ -175,13 +180,22 @@ func (l *Leg) sendInvite() {
 		l.attempt()
 		return
 	}
+	if l.name != nil {
+		l.inviteNamed()
+		return
+	}
 	l.branch = c.env.NewBranch()
+	l.inviteSent = l.invitation()
+	l.out = c.env.SendRequest(l.flow, "INVITE", l.branch, l.inviteSent, (*firstInvite)(l))
+	l.out.SetTimeout(c.cfg.Silent)
+}
+
+// invitation writes the first INVITE of a B leg for the flow of the moment.
+func (l *Leg) invitation() []byte {
+	c := l.call
 	msg := l.appendRequest(make([]byte, 0, 1400), "INVITE", l.outSeq, l.branch, c.maxForward)
 	msg = appendFields(msg, c.passOn)
-	msg = sipheader.Body(msg, "application/sdp", l.relayed(c.offer))
-	l.inviteSent = msg
-	l.out = c.env.SendRequest(l.flow, "INVITE", l.branch, msg, (*firstInvite)(l))
-	l.out.SetTimeout(c.cfg.Silent)
+	return sipheader.Body(msg, "application/sdp", l.relayed(c.offer))
 }
 
 func contentType(value []byte) string {

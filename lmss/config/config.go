@@ -42,6 +42,9 @@ type Config struct {
 	// address is believed to be the hub. Empty means none.
 	StaticHubs []StaticHub `yaml:"static_hubs"`
 
+	// DNS says who is asked for the names of users' targets.
+	DNS DNS `yaml:"dns"`
+
 	Digest    Digest    `yaml:"digest"`
 	Registrar Registrar `yaml:"registrar"`
 	Timers    Timers    `yaml:"timers"`

@@ -123,13 +123,13 @@ func TestNumbers(t *testing.T) {
 
 func TestTargets(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"udp 192.0.2.7:5060", "tcp [2001:db8::1]:5060", ""} {
+	for _, text := range []string{"udp 192.0.2.7:5060", "tcp [2001:db8::1]:5060", "", "pbx.example.org", "udp pbx.example.org", "tcp pbx.example.org:5070"} {
 		var target Target
 		if err := target.UnmarshalText([]byte(text)); err != nil || target.String() != text {
 			t.Errorf("%q: %s, %v", text, target, err)
 		}
 	}
-	for _, text := range []string{"192.0.2.7", "tls 192.0.2.7:5061", "0.0.0.0:5060", "192.0.2.7:0", "udp"} {
+	for _, text := range []string{"192.0.2.7", "tls 192.0.2.7:5061", "0.0.0.0:5060", "192.0.2.7:0", "tls pbx.example.org", "[fe80::1%eth0]:5060", "pbx.example.org:0", "pbx..example.org", "a b c", "2001:db8::1", "udp"} {
 		if err := new(Target).UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q is accepted", text)
 		}
@@ -163,6 +163,12 @@ func TestMistakesNameTheirPlace(t *testing.T) {
 		{"user", smallest + "users:\n  - {name: \"40 01\"}\n", `c.yaml:7:6: users[0]: `},
 		{"user twice", smallest + "users:\n  - {name: 4001}\n  - {name: 4001}\n", `c.yaml:8:12: users[1].name: "4001" is users[0] already`},
 		{"password", smallest + "users:\n  - {name: 4001, password: 4001}\n", `users[0]: set password`},
+		{"name server", smallest + "dns: {servers: [\"0.0.0.0:53\"]}\n", `c.yaml:6:17: dns.servers[0]: 0.0.0.0:53 is no address`},
+		{"name server's port", smallest + "dns: {servers: [\"192.0.2.53:0\"]}\n", `dns.servers[0]: 192.0.2.53:0 is no address of one machine with a port`},
+		{"name server twice", smallest + "dns: {servers: [\"192.0.2.53:53\", \"192.0.2.53:53\"]}\n", `dns.servers[1]: 192.0.2.53:53 is there twice`},
+		{"name servers", smallest + "dns: {servers: [\"192.0.2.1:53\", \"192.0.2.2:53\", \"192.0.2.3:53\", \"192.0.2.4:53\", \"192.0.2.5:53\"]}\n", `dns.servers: 5 servers: at most 4`},
+		{"dns time", smallest + "dns: {timeout: 1m}\n", `dns.timeout: 1m0s: must be 100ms to 30s`},
+		{"static hub by name", smallest + "static_hubs: [{hub: a, address: hub.example.org}]\n", `static_hubs[0].address: an address is required`},
 		{"number", smallest + "numbers: [4x1]\n", `c.yaml:6:11: numbers[0]: "4x1": digits, and an x`},
 		{"workers", smallest + "workers: 128\n", `workers: 128: must be 0 to 127`},
 		{"realm", smallest + "realm: 'a:b'\n", `realm: "a:b": must be`},

@@ -22,6 +22,7 @@ func (c *Config) EnsureDefaults() {
 	c.Store.Enabled = c.Store.Enabled.Or(configfile.On)
 	configfile.Fill(&c.Store.Reserve, 32<<20)
 	configfile.Fill(&c.Store.AnswerWait, 250*time.Millisecond)
+	c.DNS.ensureDefaults()
 	configfile.Fill(&c.Digest.Algorithm, "md5")
 	configfile.Fill(&c.Digest.NonceLife, 5*time.Minute)
 	c.Registrar.ensureDefaults()

@@ -37,7 +37,7 @@ func (c *Config) validateHubs(wrong *configfile.Complaints) {
 		if !configfile.IsLabel(string(hub.Hub)) {
 			wrong.Add(key+".hub", "%q: the hub's name is required: lower-case letters, digits and hyphens, such as a", hub.Hub)
 		}
-		if hub.Address == (Target{}) {
+		if !hub.Address.Address.IsValid() { // a name would not say whose messages to believe
 			wrong.Add(key+".address", "an address is required, such as udp 192.0.2.9:5060")
 		}
 		if slices.ContainsFunc(c.StaticHubs[:i], func(other StaticHub) bool { return other.Hub == hub.Hub }) {

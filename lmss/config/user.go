@@ -1,14 +1,9 @@
 package config
 
 import (
-	"fmt"
-	"net/netip"
-	"strings"
-
 	"github.com/mss-federation/mss/lmss/user"
 	"github.com/mss-federation/mss/pkg/configfile"
 	"github.com/mss-federation/mss/pkg/federation"
-	"github.com/mss-federation/mss/pkg/siptransport"
 )
 
 // User is an extension that the file configures.
@@ -47,26 +42,17 @@ func (u User) Make(realm string) (user.User, error) {
 	return made, made.Validate()
 }
 
-// Target is a fixed place for calls, written "192.0.2.7:5060" or, with its transport, "tcp 192.0.2.7:5060".
+// Target is a fixed place for calls, written "192.0.2.7:5060" or, with its transport, "tcp 192.0.2.7:5060"; or a
+// server's name, "pbx.example.org", which may have a transport and a port too.
 type Target user.Target
 
 // UnmarshalText reads a target; an empty text is none.
 func (t *Target) UnmarshalText(text []byte) error {
-	if len(text) == 0 {
-		*t = Target{}
-		return nil
+	parsed, err := user.ParseTarget(string(text))
+	if err == nil {
+		*t = Target(parsed)
 	}
-	transport, address, named := strings.Cut(string(text), " ")
-	if !named {
-		transport, address = "udp", transport
-	}
-	addr, err := netip.ParseAddrPort(address)
-	kind := map[string]siptransport.Transport{"udp": siptransport.UDP, "tcp": siptransport.TCP}[transport]
-	if err != nil || kind == 0 || addr.Port() == 0 || !configfile.IsUnicast(addr.Addr()) {
-		return fmt.Errorf("%q: an address with a port, such as 192.0.2.7:5060 or tcp 192.0.2.7:5060, is wanted here", text)
-	}
-	*t = Target{Transport: kind, Address: addr}
-	return nil
+	return err
 }
 
 // String is the target as UnmarshalText reads it.

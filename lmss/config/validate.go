@@ -34,6 +34,7 @@ func (c *Config) Validate() error {
 	c.Media.validate(&wrong)
 	c.validateUsers(&wrong)
 	c.validateHubs(&wrong)
+	c.DNS.validate(&wrong)
 	c.validateChoices(&wrong)
 	c.validateTimes(&wrong)
 	wrong.Socket("admin.socket", c.Admin.Socket)
@@ -126,6 +127,7 @@ func (c *Config) validateTimes(wrong *configfile.Complaints) {
 	}{
 		{"media.timeout", c.Media.Timeout, time.Second, 24 * time.Hour},
 		{"store.answer_wait", c.Store.AnswerWait, time.Millisecond, 2 * time.Second},
+		{"dns.timeout", c.DNS.Timeout, 100 * time.Millisecond, 30 * time.Second},
 		{"digest.nonce_life", c.Digest.NonceLife, time.Second, 24 * time.Hour},
 		{"registrar.min_expires", c.Registrar.MinExpires, time.Second, c.Registrar.DefaultExpires},
 		{"registrar.default_expires", c.Registrar.DefaultExpires, time.Second, c.Registrar.MaxExpires},

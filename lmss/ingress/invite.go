@@ -89,11 +89,15 @@ func bindingTarget(name federation.User, b *registrar.Binding) call.Target {
 	}
 }
 
-// fixedTarget is the address of a user that does not register.
+// fixedTarget is the address, or the server, of a user that does not register.
 func (h *Handler) fixedTarget(name federation.User) (call.Target, bool) {
 	u, ok := h.Users.Table().Lookup(name)
 	if !ok || u.Target.IsZero() {
 		return call.Target{}, false
+	}
+	uri := u.Target.URI(string(name))
+	if u.Target.Host != "" {
+		return call.Target{User: name, URI: uri, Name: u.Target.Query()}, true
 	}
 	flow := u.Target.Flow(u.Target.Address)
 	local, ok := h.LocalFor(flow.Transport, u.Target.Address.Addr())
@@ -101,9 +105,5 @@ func (h *Handler) fixedTarget(name federation.User) (call.Target, bool) {
 		return call.Target{}, false
 	}
 	flow.Local = local
-	uri := "sip:" + string(name) + "@" + u.Target.Address.String()
-	if flow.Transport.Stream() {
-		uri += ";transport=" + flow.Transport.Param()
-	}
 	return call.Target{User: name, URI: uri, Flow: flow}, true
 }

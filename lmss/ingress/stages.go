@@ -55,7 +55,7 @@ func (h *Handler) inDialog(tx *siptx.ServerTx, req *siptx.Request) bool {
 	if _, hub := h.hub(req.Flow); hub || leg.Node() != "" {
 		return h.inDialogOfHub(tx, req, leg)
 	}
-	if leg.Flow() != req.Flow && !h.registeredAt(leg.User(), req.Flow) {
+	if !leg.From(req.Flow) && !h.registeredAt(leg.User(), req.Flow) {
 		who, ok := h.authenticate(tx, req)
 		if !ok {
 			return true

@@ -75,10 +75,13 @@ func converse(t *testing.T, commands string) string {
 	if strings.Contains(commands, "# C is a hub") {
 		hubs = func() *uplink.Uplink { return withStaticHub(t, sc, "C") }
 	}
+	dns := zoneResolver(t, commands)
+	defer dns.Close()
 	relay := &voice{open: map[uint64]bool{}, port: 30000, scene: sc} // outlives a restart
 	start := func() (*site, func()) {
 		s := conversationSite(t, sc, ledger, func(p *parts) {
 			p.media = relay
+			withNames(t, p, dns)
 			if strings.Contains(commands, "# direct") {
 				p.media, p.call.Anchor = nil, false
 			}

@@ -32,6 +32,7 @@ func prepare(o *Options) (*prepared, error) {
 	c := &o.Config
 	p := &prepared{parts: configured(c)}
 	p.network, p.logger = o.Network, o.Logger
+	p.dns = resolver(c.DNS)
 	if c.Store.Enabled.On() {
 		opened, err := store.Open(c.StateDir, store.Options{ReserveBytes: int64(c.Store.Reserve), Logger: o.Logger})
 		if err != nil {
@@ -72,6 +73,7 @@ func (p *prepared) saveBindings(changes []registrar.Change, done func()) {
 }
 
 func (p *prepared) close() {
+	p.dns.Close()
 	if p.store == nil {
 		return
 	}

@@ -57,6 +57,7 @@ type phone struct {
 	pings   int    // CRLF pings that came
 	failure string // To of the last failure of our INVITE
 	replyTo map[string]*sip.Request
+	contact string            // the host that its Contact shows, empty for its address
 	as      string            // the To tag of further answers, if it is another
 	hub     *hub              // nil for a phone
 	heard   func(sip.Message) // may be nil
@@ -338,7 +339,7 @@ func (p *phone) reply(req *sip.Request, status int, extra, body string) {
 		to += ";tag=" + p.tag()
 	}
 	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %s\r\nContact: <sip:%s@%s>\r\n%s",
-		req.From().Value(), to, req.CallID().Value(), req.CSeq().Value(), p.number, p.addr, extra)
+		req.From().Value(), to, req.CallID().Value(), req.CSeq().Value(), p.number, cmp.Or(p.contact, p.addr.String()), extra)
 	if body != "" {
 		b.WriteString("Content-Type: application/sdp\r\n")
 	}

@@ -24,7 +24,7 @@ import (
 //	Hb continue Ha   (the other's dialog)
 //	Hb share Ha   (the INVITE of the other, through this hub)
 //	Ha drop   Ha die   Ha revive   Ha freeze   Ha thaw   (a hub's connection, see hub)
-//	B respond 180 [sdp|early|hold] [by=hub/a] [unreachable] [tag=other] [to=BYE|FIRST]  A bye   A info TEXT   A options   A repeat   A deaf   A hears   wait 500ms
+//	B respond 180 [sdp|early|hold] [by=hub/a] [unreachable] [tag=other] [contact=HOST] [to=BYE|FIRST]  A bye   A info TEXT   A options   A repeat   A deaf   A hears   wait 500ms
 func (s *scene) run(line string) {
 	words := strings.Fields(line)
 	if words[0] == "wait" {
@@ -187,6 +187,8 @@ func (p *phone) respond(args []string) {
 			extra += "X-MSS-Voice: unreachable\r\n"
 		case strings.HasPrefix(a, "by="):
 			extra = "X-MSS-By: " + a[3:] + "\r\n"
+		case strings.HasPrefix(a, "contact="): // another host than the phone's address
+			p.contact = a[8:]
 		case strings.HasPrefix(a, "tag="): // another early dialog than the one before
 			p.as = a[4:]
 		case strings.HasPrefix(a, "to="):

@@ -18,6 +18,7 @@ import (
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/network"
 	"github.com/mss-federation/mss/pkg/nodelink"
+	"github.com/mss-federation/mss/pkg/siptarget"
 	"github.com/mss-federation/mss/pkg/siptransport"
 	"github.com/mss-federation/mss/pkg/siptx"
 	"github.com/mss-federation/mss/pkg/tracering"
@@ -41,6 +42,7 @@ type parts struct {
 	store     call.Store // nil: off
 	notes     call.Notes
 	persist   func(changes []registrar.Change, done func())
+	dns       *siptarget.DNS // nil: no name is known
 	uplink    *uplink.Uplink // nil: none
 	alarm     string         // why there is no uplink although there should be one
 	// advertise gives the address that peers see for a local one; nil is the same. voice gives the one for RTP.
@@ -89,6 +91,9 @@ func assemble(p parts) (*site, error) {
 	deps := &call.Deps{
 		Config: &s.call, Media: p.media, Store: p.store, Notes: p.notes, Logger: p.logger,
 		SentBy: s.sentBy, VoiceAddr: s.voiceAddr, Find: s.find, Hold: s.keeper.hold, Ended: s.ended,
+	}
+	if p.dns != nil {
+		deps.Names = &names{dns: p.dns, local: func(t siptransport.Transport, a netip.Addr) (netip.AddrPort, bool) { return s.endpoint.LocalFor(t, a) }}
 	}
 	if p.uplink != nil {
 		door.Uplink, deps.Uplink = p.uplink, p.uplink

@@ -99,6 +99,8 @@ func TestEverythingComesBack(t *testing.T) {
 	s := open(t, dir, Options{})
 	stop := run(t, s)
 	must(t, s.PutUser(alice, Audit{Who: "uid 0", What: "user add 4001", After: "4001"}))
+	bob := user.User{Name: "4002", Target: user.Target{Host: "pbx.example.org", Port: 5070}}
+	must(t, s.PutUser(bob, Audit{Who: "uid 0", What: "user add 4002", After: "4002"}))
 	must(t, s.SetSetting("realm", "example.org"))
 	must(t, s.SaveBindings([]registrar.Change{{Action: registrar.Put, Binding: binding("4001")}, {Action: registrar.Put, Binding: binding("4002")}}, nil))
 	must(t, s.SaveBindings([]registrar.Change{{Action: registrar.Delete, Binding: binding("4002")}}, nil))
@@ -114,7 +116,7 @@ func TestEverythingComesBack(t *testing.T) {
 	s = open(t, dir, Options{})
 	users, err := s.LoadUsers()
 	must(t, err)
-	expect(t, "users", users, []user.User{alice})
+	expect(t, "users", users, []user.User{alice, bob})
 	bindings, err := s.LoadBindings()
 	must(t, err)
 	expect(t, "bindings", bindings, []registrar.Binding{binding("4001")})
@@ -129,7 +131,7 @@ func TestEverythingComesBack(t *testing.T) {
 	expect(t, "realm", []any{realm, ok}, []any{"example.org", true})
 	audit, err := s.LoadAudit(0)
 	must(t, err)
-	if len(audit) != 1 || audit[0].Who != "uid 0" || audit[0].After != "4001" {
+	if len(audit) != 2 || audit[1].Who != "uid 0" || audit[1].After != "4001" {
 		t.Errorf("audit: %+v", audit)
 	}
 }

@@ -18,6 +18,8 @@ type userRow struct {
 	Addresses   []netip.Prefix `json:"addresses,omitempty"`
 	Transport   string         `json:"target_transport,omitempty"`
 	Target      netip.AddrPort `json:"target,omitzero"`
+	Host        string         `json:"target_host,omitempty"`
+	Port        uint16         `json:"target_port,omitempty"`
 	MaxBindings int            `json:"max_bindings,omitempty"`
 	Disabled    bool           `json:"disabled,omitempty"`
 	Configured  bool           `json:"configured,omitempty"`
@@ -37,7 +39,7 @@ func (s *Store) LoadUsers() ([]user.User, error) {
 		}
 		return user.User{
 			Name: federation.User(name), DisplayName: r.DisplayName, Realm: r.Realm, HA1MD5: r.HA1MD5, HA1SHA256: r.HA1SHA256,
-			Addresses: r.Addresses, Target: user.Target{Transport: transportNamed(r.Transport), Address: r.Target},
+			Addresses: r.Addresses, Target: user.Target{Transport: transportNamed(r.Transport), Address: r.Target, Host: r.Host, Port: r.Port},
 			MaxBindings: r.MaxBindings, Disabled: r.Disabled, Configured: r.Configured,
 		}, nil
 	})
@@ -48,7 +50,8 @@ func (s *Store) LoadUsers() ([]user.User, error) {
 func (s *Store) PutUser(u user.User, entry Audit) error {
 	text, err := json.Marshal(&userRow{
 		DisplayName: u.DisplayName, Realm: u.Realm, HA1MD5: u.HA1MD5, HA1SHA256: u.HA1SHA256, Addresses: u.Addresses,
-		Transport: u.Target.Transport.Param(), Target: u.Target.Address, MaxBindings: u.MaxBindings, Disabled: u.Disabled, Configured: u.Configured,
+		Transport: u.Target.Transport.Param(), Target: u.Target.Address, Host: u.Target.Host, Port: u.Target.Port,
+		MaxBindings: u.MaxBindings, Disabled: u.Disabled, Configured: u.Configured,
 	})
 	if err != nil {
 		return fault.New("write user", fault.Internal, string(u.Name), err.Error())

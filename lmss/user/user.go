@@ -14,7 +14,6 @@ import (
 
 	"github.com/mss-federation/mss/pkg/fault"
 	"github.com/mss-federation/mss/pkg/federation"
-	"github.com/mss-federation/mss/pkg/siptransport"
 )
 
 // DefaultMaxBindings is how many phones of one user may be registered at a time unless it says otherwise.
@@ -51,36 +50,6 @@ type User struct {
 	Disabled bool
 	// Configured says that the user comes from the configuration file, not from an operator's command.
 	Configured bool
-}
-
-// Target is a fixed place to send a user's calls to.
-type Target struct {
-	// Transport is UDP when zero and Address is set.
-	Transport siptransport.Transport
-	Address   netip.AddrPort
-}
-
-// IsZero says that there is no target.
-func (t Target) IsZero() bool { return t == Target{} }
-
-// String is "udp 192.0.2.7:5060", or empty without a target.
-func (t Target) String() string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.transport().Param() + " " + t.Address.String()
-}
-
-func (t Target) transport() siptransport.Transport {
-	if t.Transport == 0 {
-		return siptransport.UDP
-	}
-	return t.Transport
-}
-
-// Flow is the way to the target from a local address. For streams it is "a connection to it".
-func (t Target) Flow(local netip.AddrPort) siptransport.Flow {
-	return siptransport.Flow{Transport: t.transport(), Local: local, Remote: t.Address}
 }
 
 // BindingLimit is MaxBindings with its default filled in.
@@ -196,18 +165,6 @@ func checkAddresses(u *User) string {
 		case p.Addr().Is4In6():
 			return "the address " + p.String() + " is IPv4 written as IPv6: write it as IPv4"
 		}
-	}
-	return ""
-}
-
-func checkTarget(u *User) string {
-	switch {
-	case u.Target.IsZero():
-		return ""
-	case !u.Target.Address.IsValid() || u.Target.Address.Port() == 0 || u.Target.Address.Addr().IsUnspecified():
-		return "the target needs an address and a port, such as 192.0.2.7:5060"
-	case u.Target.transport().Param() == "":
-		return "the target's transport must be udp, tcp or tls"
 	}
 	return ""
 }

@@ -54,6 +54,8 @@ func TestValidate(t *testing.T) {
 		"as IPv4":                {Name: "a", Addresses: []netip.Prefix{prefix("::ffff:192.0.2.0/120")}},
 		"64 are allowed":         {Name: "a", Addresses: make([]netip.Prefix, 65)},
 		"an address and a port":  {Name: "a", Target: Target{Address: netip.MustParseAddrPort("192.0.2.7:0")}},
+		"or one name":            {Name: "a", Target: Target{Host: "pbx.example.org", Address: netip.MustParseAddrPort("192.0.2.7:5060")}},
+		"has a zone":             {Name: "a", Target: Target{Address: netip.MustParseAddrPort("[fe80::1%eth0]:5060")}},
 		"udp, tcp or tls":        {Name: "a", Target: Target{Transport: 9, Address: netip.MustParseAddrPort("192.0.2.7:5060")}},
 		"binding limit is -1":    {Name: "a", MaxBindings: -1},
 	} {
@@ -180,6 +182,15 @@ func TestTarget(t *testing.T) {
 	want := siptransport.Flow{Transport: siptransport.UDP, Local: netip.MustParseAddrPort("192.0.2.1:5060"), Remote: target.Address}
 	if got := target.Flow(want.Local); got != want || target.String() != "udp 192.0.2.7:5060" || target.IsZero() {
 		t.Errorf("%v, %s", got, target)
+	}
+	for text, want := range map[string]string{
+		"192.0.2.7:5060": "sip:a@192.0.2.7:5060", "tcp [2001:db8::7]:5060": "sip:a@[2001:db8::7]:5060;transport=tcp",
+		"PBX.example.org.": "sip:a@pbx.example.org", "tcp pbx.example.org:5070": "sip:a@pbx.example.org:5070;transport=tcp",
+	} {
+		target, err := ParseTarget(text)
+		if got := target.URI("a"); err != nil || got != want {
+			t.Errorf("%s: %s, %v; want %s", text, got, err, want)
+		}
 	}
 	if !(Target{}).IsZero() || (Target{}).String() != "" {
 		t.Error("the zero target is somewhere")

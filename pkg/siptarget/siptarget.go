@@ -35,6 +35,9 @@ type Target struct {
 	// Host is the name that was asked for: what a TLS certificate must show (RFC 5922 §4). For an address
 	// it is that.
 	Host string
+	// Offered says that records of the name chose the transport: others are not to be tried there unless they
+	// are among the targets too.
+	Offered bool
 }
 
 // Lookup answers one question at a time. It is safe for concurrent use.

@@ -36,7 +36,7 @@ func (r *DNS) walk(q Query, hosts hostNames, ask asker) ([]Target, error) {
 		}
 		return at(nil, q, q.Transport, q.Port, []netip.Addr{addr}), nil
 	}
-	if !isName(q.Host) {
+	if !IsName(q.Host) {
 		return nil, fault.New(op, fault.Invalid, q.Host, "give a host name or an address")
 	}
 	if known := hosts(q.Host); len(known) > 0 {
@@ -176,6 +176,9 @@ func (r *DNS) servers(q Query, services []service, records []result, ask asker) 
 	if len(all) == 0 {
 		return nil, errs
 	}
+	for i := range all {
+		all[i].Offered = true
+	}
 	return all[:min(len(all), maxTargets)], nil
 }
 
@@ -225,8 +228,8 @@ func normalise(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// isName says whether a text can be asked for: labels of at most 63 bytes, 253 in all (RFC 1035 §2.3.4).
-func isName(host string) bool {
+// IsName says whether a text can be asked for: labels of at most 63 bytes, 253 in all (RFC 1035 §2.3.4).
+func IsName(host string) bool {
 	if host == "" || len(host) > 253 {
 		return false
 	}
