@@ -24,10 +24,10 @@ func (l *Leg) onWay(fn func()) {
 	}
 	q, ok := queryOf(hop)
 	if !ok || l.misled(q.Host) {
-		l.wayFound(hop, nil, errNoWay)
+		l.wayFound(hop, false, nil, errNoWay)
 		return
 	}
-	env.FindWays(q, func(ways []Way, err error) { l.wayFound(hop, ways, err) })
+	env.FindWays(q, func(ways []Way, err error) { l.wayFound(hop, q.Transport == 0, ways, err) })
 }
 
 var errNoWay = errors.New("the next hop is not to be used")
@@ -40,13 +40,17 @@ func (l *Leg) misled(host string) bool {
 		!seen.IsPrivate() && !seen.IsLoopback()
 }
 
-// leads says whether a way is that flow.
-func (w Way) leads(flow siptransport.Flow) bool {
-	same := func(f siptransport.Flow) bool { return f.Transport == flow.Transport && f.Remote == flow.Remote }
+// leads says whether a way is that flow. A URI that leaves the transport open means the one that is in use: many
+// peers do not say there that they speak TCP.
+func (w Way) leads(flow siptransport.Flow, open bool) bool {
+	same := func(f siptransport.Flow) bool {
+		return f.Remote == flow.Remote && (open || f.Transport == flow.Transport)
+	}
 	return same(w.Flow) || same(w.TCP)
 }
 
-func (l *Leg) wayFound(hop string, ways []Way, err error) {
+// wayFound takes the ways to the next hop; open says that its URI names no transport.
+func (l *Leg) wayFound(hop string, open bool, ways []Way, err error) {
 	n := l.name
 	if err != nil {
 		ways = []Way{{Flow: l.flow}}
@@ -54,14 +58,13 @@ func (l *Leg) wayFound(hop string, ways []Way, err error) {
 		n.learn(ways)
 	}
 	// Where the peer was heard is as good as any other of its addresses.
-	if i := slices.IndexFunc(ways, func(w Way) bool { return w.leads(l.flow) }); i > 0 {
+	if i := slices.IndexFunc(ways, func(w Way) bool { return w.leads(l.flow, open) }); i >= 0 {
 		ways = slices.Clone(ways)
 		ways[0], ways[i] = ways[i], ways[0]
-	}
-	n.hop, n.ways, n.at = hop, ways, l.call.env.Now()
-	if !ways[0].leads(l.flow) {
+	} else {
 		l.flow = ways[0].Flow
 	}
+	n.hop, n.ways, n.at = hop, ways, l.call.env.Now()
 	waiting := n.waiting
 	n.waiting = nil
 	for _, fn := range waiting {

@@ -11,9 +11,12 @@ import (
 )
 
 const (
-	// shortestOpen is how long an address is tried last after its first failure; it doubles up to longestOpen.
-	shortestOpen = time.Second
-	longestOpen  = 30 * time.Second
+	// shortestOpen is how long an address is tried last after its first failure; it doubles up to longestOpen. To
+	// try costs a caller a second and a half of silence, not to try costs nothing while others answer.
+	shortestOpen = 10 * time.Second
+	longestOpen  = time.Minute
+	// probeFor is how long the one request that looks whether a place is back keeps others away.
+	probeFor = 2 * time.Second
 	// noTCPLife is how long it is remembered that an address takes no TCP.
 	noTCPLife = time.Hour
 	// maxBreakers bounds each of the memories; a full one begins again.
@@ -83,7 +86,7 @@ func (b *Breakers) Order(targets []Target, now time.Time) []Target {
 			bad = append(bad, t)
 			continue
 		case failed && len(good) == 0: // the one that is tried
-			one.until = now.Add(shortestOpen)
+			one.until = now.Add(probeFor)
 			b.open[p] = one
 		}
 		good = append(good, t)

@@ -35,7 +35,10 @@ type Options struct {
 }
 
 // User is an extension of the office.
-type User struct{ Name, Password, Display string }
+type User struct {
+	Name, Password, Display string
+	Target                  string // where it is called without a registration; empty: nowhere
+}
 
 // Node is the L-MSS of one office.
 type Node struct {
@@ -110,7 +113,7 @@ func (n *Node) yaml() []byte {
 		b.WriteString("users:\n")
 	}
 	for _, u := range n.opt.Users {
-		fmt.Fprintf(&b, "  - {name: %q, password: %q, display: %q}\n", u.Name, u.Password, u.Display)
+		fmt.Fprintf(&b, "  - {name: %q, password: %q, display: %q, target: %q}\n", u.Name, u.Password, u.Display, u.Target)
 	}
 	b.WriteString(n.opt.Extra + "\n")
 	return b.Bytes()
