@@ -33,6 +33,7 @@ type stream struct {
 	ending  error // why nothing more is taken; nil while open
 	gone    bool  // no longer counted
 	kept    bool
+	broken  bool      // no message can be cut from it any more
 	pinging bool      // line ends that come are the peer's pongs
 	heard   bool      // a byte came
 	begun   time.Time // when the unfinished message's first byte came; zero between messages
@@ -174,7 +175,7 @@ func (s *stream) arm() error {
 
 // armLocked sets the deadline of the next or the current Read.
 func (s *stream) armLocked() {
-	if s.ending != nil || s.conn == nil {
+	if s.ending != nil || s.conn == nil || s.broken {
 		return
 	}
 	if limit, _ := s.limitLocked(); !limit.Equal(s.armed) {
@@ -191,8 +192,24 @@ func (s *stream) read() error {
 			return err
 		}
 		if err := s.deliver(&f); err != nil {
+			s.lastAnswers()
 			return err
 		}
+	}
+}
+
+// lastAnswers lets the answers to messages leave that came whole just before the broken one: who answers them does so
+// on a worker of its own. Until then what comes is thrown away. The reader calls it.
+func (s *stream) lastAnswers() {
+	s.mu.Lock()
+	s.broken = true
+	until := s.active.Add(s.e.opts.Linger)
+	if s.ending == nil {
+		_ = s.conn.SetReadDeadline(until) // see shut
+	}
+	s.mu.Unlock()
+	if time.Now().Before(until) {
+		_, _ = io.Copy(io.Discard, s.conn) // until the peer closes, the connection is shut, or the time is over
 	}
 }
 

@@ -236,6 +236,32 @@ func TestBrokenFramingIsAnsweredThenClosed(t *testing.T) {
 	})
 }
 
+// What came whole is answered, though the answer takes a moment and what follows it is broken.
+func TestBrokenFramingLetsAnswersLeave(t *testing.T) {
+	bubble(t, siptransport.Options{}, func(t *testing.T, n *memnet.Net, a *node) {
+		t.Helper()
+		conn := dial(t, n, addrB, a)
+		write(t, conn, message("good")+"BYE sip:example.org SIP/2.0\r\n\r\n")
+		flow := a.message(t, message("good"))
+		a.next(t)
+		<-time.After(400 * time.Millisecond)
+		a.Keep(flow, true)
+		if err := a.Send(flow, []byte("SIP/2.0 200 OK\r\n\r\n"), nil); err != nil {
+			t.Error(err)
+		}
+		began := time.Now()
+		if got, err := io.ReadAll(conn); err != nil || string(got) != "SIP/2.0 200 OK\r\n\r\n" {
+			t.Errorf("%q, %v", got, err)
+		}
+		if took := time.Since(began); took > 100*time.Millisecond {
+			t.Errorf("closed after %v more, want 100 ms", took)
+		}
+		if h := a.next(t); h.cause == nil || h.cause.Error() != "no Content-Length" {
+			t.Errorf("closed: %v", h.cause)
+		}
+	})
+}
+
 func TestRunEndsWhateverIsUnderWay(t *testing.T) {
 	bubble(t, siptransport.Options{}, func(t *testing.T, n *memnet.Net, a *node) {
 		t.Helper()
