@@ -28,6 +28,17 @@ func (l *Leg) openMedia() {
 	})
 }
 
+// reaches says whether the relay can send to where the peer wants its voice: the endpoint has one address, of one IP
+// version. Better no call than a silent one.
+func (l *Leg) reaches(sdp *sdpedit.Session) bool {
+	m := firstVoice(sdp)
+	if m == nil || !l.call.cfg.Anchor || m.Addr.IsUnspecified() {
+		return true
+	}
+	bind, _ := l.call.env.VoiceAddr(l.flow)
+	return bind.Unmap().Is4() == m.Addr.Unmap().Is4()
+}
+
 // group keeps the endpoints of one call on one loop of the media process: the A leg's id is the call's.
 func (c *Call) group() uint64 { return c.a.media.session }
 

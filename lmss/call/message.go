@@ -48,7 +48,11 @@ func passed(msg []byte, h *sipgate.Head, list []string) []field {
 		if len(out) == maxPassed {
 			break
 		}
-		out = append(out, field{list[at], string(line.Value.Of(msg))})
+		value := string(line.Value.Of(msg))
+		if list[at] == "Date" && !strings.HasSuffix(value, " GMT") {
+			continue // not a SIP-date (RFC 3261 §20.17): we need not mind it, but those behind us may
+		}
+		out = append(out, field{list[at], value})
 	}
 	return out
 }

@@ -55,6 +55,10 @@ func (c *Call) begin(req *siptx.Request, caller Caller, called federation.Number
 	case !takesSDP(req):
 		c.reject(406, "Not Acceptable", federation.Rejected, "the caller takes no SDP")
 		return
+	case !c.a.reaches(offer):
+		warning := field{"Warning", "301 " + c.cfg.Domain + ` "Incompatible network address formats"`} // RFC 3261 §20.43
+		c.rejectWith(488, "Not Acceptable Here", federation.Rejected, "voice address of another IP version", []field{warning})
+		return
 	}
 	c.offer = offer
 	c.a.offerless = offer == nil

@@ -39,6 +39,13 @@ func TestOddInvites(t *testing.T) {
 		{"takes nothing", header("Accept:"), "406 Not Acceptable (1 INVITE)"},
 		{"takes SDP too", header("Accept: text/plain\r\nAccept: text/html, Application/SDP;level=1"), "INVITE sip:4002@192.0.2.2:5060 (1 INVITE)"},
 		{"takes all", header("Accept: */*"), "INVITE sip:4002@192.0.2.2:5060 (1 INVITE)"},
+		{
+			"voice of another IP version",
+			func(text string) string {
+				return strings.Replace(text, "c=IN IP4 192.0.2.1", "c=IN IP6 2001:db8::1", 1) // a line is cut off at the end
+			},
+			`488 Not Acceptable Here (1 INVITE) to=t1 Warning="301 example.org \"Incompatible network address formats\""`,
+		},
 		{"no Contact", bare, "400 Missing Contact (1 INVITE)"},
 		{"no Contact and no magic cookie", func(s string) string {
 			return strings.Replace(bare(s), "branch=z9hG4bK", "branch=", 1)

@@ -251,7 +251,7 @@ func (s *scene) describe(m described) string {
 	}
 	tag, _ := m.To().Params.Get("tag")
 	fmt.Fprintf(&b, " to=%s", s.symbol("t", tag))
-	for _, name := range []string{"Reason", "Retry-After", "Allow", "Accept", "Unsupported", "Warning", "Subject", "X-Secret", "P-Asserted-Identity"} {
+	for _, name := range []string{"Reason", "Retry-After", "Allow", "Accept", "Unsupported", "Warning", "Date", "Subject", "X-Secret", "P-Asserted-Identity"} {
 		if h := m.GetHeader(name); h != nil {
 			fmt.Fprintf(&b, " %s=%q", name, h.Value())
 		}
