@@ -104,6 +104,7 @@ func (s Stats) Counters() map[string]uint64 {
 	c := map[string]uint64{
 		"sip_refused_busy": s.Overload, "sip_dropped": s.Lost + s.Repeated,
 		"sip_received": 0, "sip_sent": 0, "sip_requests_came_again": 0, "sip_sent_again": 0, "sip_finals_sent_again": 0, "sip_timeouts": 0,
+		"sip_malformed_answered": 0, "sip_malformed_dropped": 0, "sip_unknown_responses": 0,
 	}
 	for i := range s.Workers {
 		w := &s.Workers[i]
@@ -114,6 +115,9 @@ func (s Stats) Counters() map[string]uint64 {
 		c["sip_finals_sent_again"] += w.RepeatedFinals
 		c["sip_timeouts"] += w.Timeouts
 		c["sip_dropped"] += w.Lost
+		c["sip_malformed_answered"] += w.Malformed
+		c["sip_malformed_dropped"] += w.Unusable
+		c["sip_unknown_responses"] += w.Stray
 	}
 	return c
 }
