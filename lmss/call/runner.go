@@ -186,7 +186,8 @@ func (r *Runner) Stray(res *siptx.Response) {
 		l.answered(res)
 		return
 	}
-	if l != nil && l.state == legConfirmed && l.remoteTag == string(res.Head.ToTag.Of(res.Raw)) {
+	// In a dialog that is up, or whose BYE is under way, it wants its ACK alone.
+	if l != nil && (l.state == legConfirmed || l.state == legEnding) && l.remoteTag == string(res.Head.ToTag.Of(res.Raw)) {
 		again := *l
 		again.outSeq = res.Head.CSeq
 		again.sendAck()
@@ -460,6 +461,10 @@ func (r *Runner) release(l *Leg) {
 func (r *Runner) Forget(l *Leg) {
 	r.release(l)
 	r.rememberEnd(l)
+	if l.call.cdr.Recovered {
+		// An INVITE of the process before may still be answered: the dialog has had its BYE.
+		r.haunted(l.callID + " " + l.remoteTag)
+	}
 	head := r.legs[l.callID]
 	if head == l {
 		if l.next == nil {
