@@ -232,3 +232,33 @@ func TestGetStatus(t *testing.T) {
 		t.Errorf("owners do not answer: %v, %v", m.GetStatus().GetAlarms(), err)
 	}
 }
+
+// A list that is longer than what is read at a time has every record once, the newest first, also of calls that began
+// at the same moment.
+func TestLongListOfRecords(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	const all, wanted = 2*recordsAtATime + 300, 2*recordsAtATime + 200
+	closed := make(chan error, all)
+	for i := range all {
+		record := cdr.Record{ID: cdr.ID(fmt.Sprintf("%06d", i)), Caller: "4001", SetupAt: s.now.Add(time.Duration(i/700) * time.Millisecond)}
+		if err := s.store.CloseCall(fmt.Sprint(i), record, func(err error) { closed <- err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range all {
+		if err := <-closed; err != nil {
+			t.Fatal(err)
+		}
+	}
+	stream, err := lmssv1.NewRecordsClient(s.conn).ListRecords(t.Context(), &lmssv1.ListRecordsRequest{Limit: wanted})
+	list := receive(t, stream, err)
+	if len(list) != wanted {
+		t.Errorf("%d records, want %d", len(list), wanted)
+	}
+	for i, m := range list {
+		if want := fmt.Sprintf("%06d", all-1-i); m.GetRecord().GetId() != want {
+			t.Fatalf("record %d is %s, want %s", i, m.GetRecord().GetId(), want)
+		}
+	}
+}

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"cmp"
+
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -16,18 +18,28 @@ type records struct {
 	server *Server
 }
 
-// ListRecords gives the records of ended calls, newest first.
+// recordsAtATime is how many records are in memory for one list.
+const recordsAtATime = 2000
+
+// ListRecords gives the records of ended calls, newest first, as many as were asked for. The store is read in parts.
 func (s *records) ListRecords(req *lmssv1.ListRecordsRequest, stream grpc.ServerStreamingServer[lmssv1.ListRecordsResponse]) error {
-	list, err := s.server.options.Records.QueryCDRs(store.RecordFilter{
-		Since: timeOf(req.GetSince()), Until: timeOf(req.GetUntil()), User: req.GetUser(), Limit: int(req.GetLimit()),
-	})
-	if err != nil {
-		return err
-	}
-	for i := range list {
-		if err := stream.Send(&lmssv1.ListRecordsResponse{Record: recordMessage(&list[i])}); err != nil {
+	filter := store.RecordFilter{Since: timeOf(req.GetSince()), Until: timeOf(req.GetUntil()), User: req.GetUser()}
+	for left := int(cmp.Or(req.GetLimit(), store.DefaultListLimit)); left > 0; {
+		filter.Limit = min(left, recordsAtATime)
+		list, err := s.server.options.Records.QueryCDRs(filter)
+		if err != nil {
 			return err
 		}
+		for i := range list {
+			if err := stream.Send(&lmssv1.ListRecordsResponse{Record: recordMessage(&list[i])}); err != nil {
+				return err
+			}
+		}
+		if len(list) < filter.Limit {
+			return nil
+		}
+		left -= len(list)
+		filter.Older = &list[len(list)-1]
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mss-federation/mss/lmss/registrar"
 	"github.com/mss-federation/mss/pkg/adminapi"
+	"github.com/mss-federation/mss/pkg/federation"
 	lmssv1 "github.com/mss-federation/mss/proto/mss/lmss/v1"
 )
 
@@ -17,23 +18,32 @@ type registrations struct {
 	server *Server
 }
 
-// ListRegistrations gives the bindings, lost ones too: an operator looks for what does not work.
+// ListRegistrations gives the bindings, lost ones too: an operator looks for what does not work. Only the users' names
+// are held for it: the list may be long, and its reader slow.
 func (s *registrations) ListRegistrations(req *lmssv1.ListRegistrationsRequest, stream grpc.ServerStreamingServer[lmssv1.ListRegistrationsResponse]) error {
-	var list []registrar.Binding
-	for b := range s.server.options.Registrar.All() {
-		if req.GetUser() == "" || string(b.AoR) == req.GetUser() {
-			list = append(list, b)
-		}
-	}
-	slices.SortFunc(list, func(a, b registrar.Binding) int {
-		return cmp.Or(cmp.Compare(a.AoR, b.AoR), cmp.Compare(a.RequestURI, b.RequestURI))
-	})
-	for i := range list {
-		if err := stream.Send(&lmssv1.ListRegistrationsResponse{Registration: registrationMessage(&list[i])}); err != nil {
-			return err
+	for _, aor := range s.registered(federation.User(req.GetUser())) {
+		account := s.server.options.Registrar.Account(aor)
+		slices.SortFunc(account, func(a, b registrar.Binding) int { return cmp.Compare(a.RequestURI, b.RequestURI) })
+		for i := range account {
+			if err := stream.Send(&lmssv1.ListRegistrationsResponse{Registration: registrationMessage(&account[i])}); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// registered are the users who have phones, by name, or the one who was asked for.
+func (s *registrations) registered(only federation.User) []federation.User {
+	if only != "" {
+		return []federation.User{only}
+	}
+	var users []federation.User
+	for b := range s.server.options.Registrar.All() {
+		users = append(users, b.AoR)
+	}
+	slices.Sort(users)
+	return slices.Compact(users)
 }
 
 func registrationMessage(b *registrar.Binding) *lmssv1.Registration {

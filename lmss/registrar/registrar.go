@@ -9,6 +9,7 @@ package registrar
 import (
 	"hash/maphash"
 	"iter"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,6 +102,14 @@ func (r *Registrar) Bindings(now time.Time, aor federation.User) []Binding {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.accounts[aor].usable(now)
+}
+
+// Account is all bindings of a user, lost ones too, in no order.
+func (r *Registrar) Account(aor federation.User) []Binding {
+	s := r.shard(aor)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone([]Binding(s.accounts[aor]))
 }
 
 // Groups cuts what Bindings returned into those that ring together, in the order in which to try them.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,9 @@ type RecordFilter struct {
 	User string
 	// ID is one record.
 	ID cdr.ID
+	// Older leaves out that record and all that a list shows before it, so that a long list can be read in parts: they
+	// are newer, or as new and of a higher id. Nil leaves out none.
+	Older *cdr.Record
 	// Limit is how many at most. Zero means DefaultListLimit; negative means all.
 	Limit int
 }
@@ -80,6 +84,9 @@ func (f *RecordFilter) query() (string, []any) {
 	if f.ID != "" {
 		add("id = ?", string(f.ID))
 	}
+	if f.Older != nil {
+		add("(setup_at, id) < (?, ?)", nanoseconds(f.Older.SetupAt), string(f.Older.ID))
+	}
 	query := "SELECT data FROM cdrs"
 	if len(where) > 0 {
 		query += " WHERE " + strings.Join(where, " AND ")
@@ -91,7 +98,8 @@ func (f *RecordFilter) match(r *cdr.Record) bool {
 	return (f.Since.IsZero() || !r.SetupAt.Before(f.Since)) &&
 		(f.Until.IsZero() || r.SetupAt.Before(f.Until)) &&
 		(f.User == "" || f.User == r.Caller || f.User == r.Called || f.User == r.Callee) &&
-		(f.ID == "" || f.ID == r.ID)
+		(f.ID == "" || f.ID == r.ID) &&
+		(f.Older == nil || newestFirst(*f.Older, *r) < 0)
 }
 
 // waitingRecords are those in the queue; not those of a commit that is running, which are seen an instant later.
@@ -117,11 +125,10 @@ func merge(written, waiting []cdr.Record) []cdr.Record {
 			written = append(written, r)
 		}
 	}
-	slices.SortFunc(written, func(a, b cdr.Record) int {
-		if c := b.SetupAt.Compare(a.SetupAt); c != 0 {
-			return c
-		}
-		return strings.Compare(string(b.ID), string(a.ID))
-	})
+	slices.SortFunc(written, newestFirst)
 	return written
+}
+
+func newestFirst(a, b cdr.Record) int {
+	return cmp.Or(b.SetupAt.Compare(a.SetupAt), strings.Compare(string(b.ID), string(a.ID)))
 }
