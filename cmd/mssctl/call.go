@@ -17,21 +17,17 @@ func (a *app) callList() *cobra.Command {
 	return &cobra.Command{
 		Use:               "list [USER]",
 		Short:             "show the calls that are being set up or up",
+		Example:           "  mssctl call list\n  mssctl call list 4001 -o json",
 		Args:              atMost("USER"),
-		ValidArgsFunction: a.completeUsers,
+		ValidArgsFunction: offered(a.offerUsers),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			now := a.now()
-			l := &list{noun: "calls", columns: []string{"ID", "PHASE", "CALLER", "CALLED", "CALLEE", "SETUP", "UP FOR", "FLAGS"}}
+			l := a.newList("calls", "ID", "PHASE", "CALLER", "CALLED", "CALLEE", "SETUP", "UP FOR", "FLAGS")
 			err := a.eachCall(cmd.Context(), first(args), func(c *lmssv1.Call) error {
-				object, err := objectJSON(c)
-				l.add(object, c.GetId(), c.GetPhase(), c.GetCaller(), c.GetCalled(), c.GetCallee(), clock(c.GetSetupAt()), since(c.GetAnswerAt(), now),
+				return l.add(c, c.GetId(), c.GetPhase(), c.GetCaller(), c.GetCalled(), c.GetCallee(), clock(c.GetSetupAt()), since(c.GetAnswerAt(), now),
 					flagged(map[string]bool{"recovered": c.GetRecovered(), "unprotected": c.GetUnprotected(), "held": held(c)}))
-				return err
 			})
-			if err != nil {
-				return err
-			}
-			return a.print(l)
+			return l.finish(err)
 		},
 	}
 }
@@ -48,7 +44,7 @@ func held(c *lmssv1.Call) bool {
 func (a *app) eachCall(ctx context.Context, user string, do func(*lmssv1.Call) error) error {
 	return a.with(ctx, "list calls", func(ctx context.Context, conn *grpc.ClientConn) error {
 		stream, err := lmssv1.NewCallsClient(conn).ListCalls(ctx, &lmssv1.ListCallsRequest{User: user})
-		return each(stream, err, func(m *lmssv1.ListCallsResponse) error { return do(m.GetCall()) })
+		return each(a, stream, err, func(m *lmssv1.ListCallsResponse) error { return do(m.GetCall()) })
 	})
 }
 
@@ -56,8 +52,10 @@ func (a *app) callHangup() *cobra.Command {
 	return &cobra.Command{
 		Use:               "hangup ID",
 		Short:             "end a call for both parties",
+		Long:              "Ends a call for both parties. ID is a call's id as `mssctl call list` shows it; its first characters will do, if no\nother call begins so.",
+		Example:           "  mssctl call hangup CALL",
 		Args:              exactly("ID"),
-		ValidArgsFunction: a.completeCalls,
+		ValidArgsFunction: offered(a.offerCalls),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), "hang up call", func(ctx context.Context, conn *grpc.ClientConn) error {
 				m, err := lmssv1.NewCallsClient(conn).HangupCall(ctx, &lmssv1.HangupCallRequest{Id: args[0]})
@@ -68,20 +66,4 @@ func (a *app) callHangup() *cobra.Command {
 			})
 		},
 	}
-}
-
-// completeCalls offers the ids of live calls to the shell.
-func (a *app) completeCalls(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var ids []string
-	err := a.eachCall(cmd.Context(), "", func(c *lmssv1.Call) error {
-		ids = append(ids, cobra.CompletionWithDesc(c.GetId(), printable(c.GetCaller()+" to "+c.GetCalled())))
-		return nil
-	})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	return ids, cobra.ShellCompDirectiveNoFileComp
 }

@@ -34,20 +34,15 @@ func (a *app) cdrList() *cobra.Command {
 			if req.Until, err = a.moment(cmd, "until", until); err != nil {
 				return err
 			}
-			l := &list{noun: "records", columns: append(cdr.Columns(), "ID")}
+			l := a.newList("records", append(cdr.Columns(), "ID")...)
 			err = a.with(cmd.Context(), "list records", func(ctx context.Context, conn *grpc.ClientConn) error {
 				stream, err := lmssv1.NewRecordsClient(conn).ListRecords(ctx, req)
-				return each(stream, err, func(m *lmssv1.ListRecordsResponse) error {
-					object, err := objectJSON(m.GetRecord())
+				return each(a, stream, err, func(m *lmssv1.ListRecordsResponse) error {
 					record := recordOf(m.GetRecord())
-					l.add(object, append(record.Row(time.Local), m.GetRecord().GetId())...)
-					return err
+					return l.add(m.GetRecord(), append(record.Row(time.Local), m.GetRecord().GetId())...)
 				})
 			})
-			if err != nil {
-				return err
-			}
-			return a.print(l)
+			return l.finish(err)
 		},
 	}
 	flags := cmd.Flags()
@@ -55,7 +50,7 @@ func (a *app) cdrList() *cobra.Command {
 	flags.StringVar(&until, "until", "", "only calls set up before this")
 	flags.StringVar(&user, "user", "", "only calls of this caller, called number or callee")
 	flags.Uint32Var(&limit, "limit", 100, "at most so many")
-	_ = cmd.RegisterFlagCompletionFunc("user", a.completeUsers) // fails only for an unknown flag
+	_ = cmd.RegisterFlagCompletionFunc("user", offered(a.offerUsers)) // fails only for an unknown flag
 	return cmd
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -31,21 +30,27 @@ const (
 
 // dial connects to the node. Whoever dials closes.
 func (a *app) dial(ctx context.Context) (*grpc.ClientConn, error) {
-	if a.node != "" {
-		return a.dialHub()
+	to, err := a.target()
+	switch {
+	case err != nil:
+		return nil, err
+	case to.Node != "":
+		return a.dialHub(to.Node, to.Operator)
+	case to.Socket != "":
+		return dialSocket(ctx, to.Socket)
 	}
-	return a.dialSocket(ctx)
+	path, err := onlySocket(runFolder, siteFolder, hubFolder)
+	if err != nil {
+		return nil, err
+	}
+	return dialSocket(ctx, path)
 }
 
 // dialHub reaches any hub of the domain over the network, and shows the operator's certificate.
-func (a *app) dialHub() (*grpc.ClientConn, error) {
+func (a *app) dialHub(address, path string) (*grpc.ClientConn, error) {
 	const op = "reach the hub"
-	path := cmp.Or(a.operator, a.env(operatorVariable))
-	switch {
-	case a.socket != "":
-		return nil, fault.New(op, fault.Invalid, a.node, "--socket and --node exclude each other")
-	case path == "":
-		return nil, fault.New(op, fault.Invalid, a.node, "an operator's certificate is needed: name its file with --operator FILE or $"+operatorVariable+"; `tmss init` makes one")
+	if path == "" {
+		return nil, fault.New(op, fault.Invalid, address, "an operator's certificate is needed: name its file with --operator FILE or $"+operatorVariable+"; `tmss init` makes one")
 	}
 	own, err := identity.LoadCredentials(path)
 	if err != nil {
@@ -55,16 +60,12 @@ func (a *app) dialHub() (*grpc.ClientConn, error) {
 		return nil, fault.New(op, fault.Unauthenticated, path, "the certificate ended at "+own.Leaf().NotAfter.Local().Format(time.DateTime)+": use the socket of a hub on its own machine")
 	}
 	config := identity.DirectoryTLS(identity.NewSource(own), identity.NewTrust(own.Node.Domain, own.Root))
-	return grpc.NewClient("passthrough:///"+a.node, grpc.WithTransportCredentials(credentials.NewTLS(config)))
+	return grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(credentials.NewTLS(config)))
 }
 
 // dialSocket tries the socket first, since what a socket's error means to an operator is clearer than what grpc
 // makes of it.
-func (a *app) dialSocket(ctx context.Context) (*grpc.ClientConn, error) {
-	path, err := a.findSocket()
-	if err != nil {
-		return nil, err
-	}
+func dialSocket(ctx context.Context, path string) (*grpc.ClientConn, error) {
 	var dialer net.Dialer
 	probe, err := dialer.DialContext(ctx, "unix", path)
 	if err != nil {
@@ -76,17 +77,6 @@ func (a *app) dialSocket(ctx context.Context) (*grpc.ClientConn, error) {
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			return dialer.DialContext(ctx, "unix", path)
 		}))
-}
-
-// findSocket is the socket that was named, else the only one in the usual folders.
-func (a *app) findSocket() (string, error) {
-	if a.socket != "" {
-		return a.socket, nil
-	}
-	if path := a.env(socketVariable); path != "" {
-		return path, nil
-	}
-	return onlySocket(runFolder, siteFolder, hubFolder)
 }
 
 // onlySocket looks into folders for sockets of nodes.

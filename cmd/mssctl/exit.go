@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +18,9 @@ const (
 	exitNotFound    = 3
 	exitUnavailable = 4
 )
+
+// exitText explains them in help.
+const exitText = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 the node cannot be reached."
 
 // exitCode is what the process ends with.
 func exitCode(err error) int {
@@ -34,6 +39,35 @@ func exitCode(err error) int {
 		return exitUnavailable
 	default:
 		return exitFailure
+	}
+}
+
+// failure is an error for programs.
+type failure struct {
+	// Code is the kind of failure in one word or two; stable, as the exit code is.
+	Code      string `json:"code"`
+	Exit      int    `json:"exit"`
+	Operation string `json:"operation,omitempty"`
+	Subject   string `json:"subject,omitempty"`
+	Message   string `json:"message"` // for people, with what to do next
+}
+
+// report writes an error to the error output in the format asked for.
+func (a *app) report(err error) {
+	if a.format == formatTable {
+		fmt.Fprintln(a.errOut, "mssctl: "+err.Error())
+		return
+	}
+	f := failure{Code: fault.KindOf(err).String(), Exit: exitCode(err), Message: err.Error()}
+	if e, ok := errors.AsType[*fault.Error](err); ok {
+		f.Operation, f.Subject = e.Op, e.Subject
+	}
+	if _, ok := errors.AsType[*usageError](err); ok {
+		f.Code = "usage"
+	}
+	text, marshalErr := json.Marshal(map[string]failure{"error": f})
+	if marshalErr != nil || writeJSON(a.errOut, a.format, text) != nil {
+		fmt.Fprintln(a.errOut, "mssctl: "+err.Error())
 	}
 }
 

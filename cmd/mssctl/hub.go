@@ -16,26 +16,25 @@ func (a *app) hubCommand() *cobra.Command {
 
 func (a *app) hubList() *cobra.Command {
 	return &cobra.Command{
-		Use:   "list",
-		Short: "show the hubs that the directory knows",
-		Args:  exactly(),
+		Use:     "list",
+		Short:   "show the hubs that the directory knows",
+		Example: "  mssctl hub list",
+		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			l := &list{noun: "hubs", columns: []string{"HUB", "GRPC", "SIP", "VERSION", "STATE"}}
-			err := a.with(cmd.Context(), "list hubs", func(ctx context.Context, conn *grpc.ClientConn) error {
-				stream, err := tmssv1.NewHubsClient(conn).ListHubs(ctx, &tmssv1.ListHubsRequest{})
-				return each(stream, err, func(m *tmssv1.ListHubsResponse) error {
-					h := m.GetHub()
-					object, err := objectJSON(h)
-					l.add(object, h.GetId(), h.GetGrpc(), strings.Join(h.GetSip(), ", "), h.GetVersion(), hubState(h))
-					return err
-				})
+			l := a.newList("hubs", "HUB", "GRPC", "SIP", "VERSION", "STATE")
+			err := a.eachHub(cmd.Context(), func(h *tmssv1.Hub) error {
+				return l.add(h, h.GetId(), h.GetGrpc(), strings.Join(h.GetSip(), ", "), h.GetVersion(), hubState(h))
 			})
-			if err != nil {
-				return err
-			}
-			return a.print(l)
+			return l.finish(err)
 		},
 	}
+}
+
+func (a *app) eachHub(ctx context.Context, do func(*tmssv1.Hub) error) error {
+	return a.with(ctx, "list hubs", func(ctx context.Context, conn *grpc.ClientConn) error {
+		stream, err := tmssv1.NewHubsClient(conn).ListHubs(ctx, &tmssv1.ListHubsRequest{})
+		return each(a, stream, err, func(m *tmssv1.ListHubsResponse) error { return do(m.GetHub()) })
+	})
 }
 
 func hubState(h *tmssv1.Hub) string {

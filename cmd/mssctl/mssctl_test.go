@@ -47,6 +47,9 @@ func run(t *testing.T, env map[string]string, stdin string, args ...string) resu
 		env: func(name string) string { return env[name] }, now: func() time.Time { return start },
 	}
 	err := a.run(t.Context(), args)
+	if err != nil {
+		a.report(err)
+	}
 	return result{out: out.String(), errOut: errOut.String(), code: exitCode(err), err: err}
 }
 
@@ -59,6 +62,9 @@ func TestTranscript(t *testing.T) {
 		"registration list", "call list", "call hangup 06f0", "call hangup 9999", "call trace 06f0", "call trace 06f0 --messages", "cdr list", "status",
 		"", "user", "usr list", "user lst", "user add", "user list a b", "user list --wrong", "cdr list --since yesterday", "status -o xml",
 		"user list -o yaml", "call trace 06f0 -o json", "status -o json", "cdr list -o json",
+		"peer list", "audit list", "audit list --limit 1 -o json", "audit list --since tomorrow", "node", "node log-level", "node log-level debug", "node log-level debug -o yaml",
+		"node log-level loud",
+		"user list nobody -o json", "user list nobody -o yaml", "user list a b -o json", "user delete fixed -o yaml", "user lst -o json",
 	)
 }
 
@@ -68,11 +74,7 @@ func transcript(t *testing.T, file, socket string, commands ...string) {
 	var b strings.Builder
 	for _, line := range commands {
 		r := run(t, map[string]string{socketVariable: socket}, "", strings.Fields(line)...)
-		fmt.Fprintf(&b, "$ mssctl %s\n%s%s", line, r.out, r.errOut)
-		if r.err != nil {
-			fmt.Fprintf(&b, "mssctl: %v\n", r.err)
-		}
-		fmt.Fprintf(&b, "exit %d\n\n", r.code)
+		fmt.Fprintf(&b, "$ mssctl %s\n%s%sexit %d\n\n", line, r.out, r.errOut, r.code)
 	}
 	golden(t, file, strings.ReplaceAll(b.String(), socket, "SOCKET"))
 }
@@ -100,7 +102,7 @@ func TestListsForPrograms(t *testing.T) {
 	for _, empty := range []bool{false, true} {
 		n := newNode(t)
 		n.empty = empty
-		for _, line := range []string{"user list", "registration list", "call list", "cdr list"} {
+		for _, line := range []string{"user list", "registration list", "call list", "cdr list", "peer list", "audit list"} {
 			var fromJSON, fromYAML []map[string]any
 			r := n.run(t, "", append(strings.Fields(line), "-o", "json")...)
 			if err := json.Unmarshal([]byte(r.out), &fromJSON); err != nil || r.code != 0 || r.errOut != "" {
@@ -224,7 +226,7 @@ func TestTimeout(t *testing.T) {
 	n := newNode(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	a := &app{in: strings.NewReader(""), out: &bytes.Buffer{}, errOut: &bytes.Buffer{}, env: func(string) string { return n.socket }, now: time.Now}
+	a := &app{in: strings.NewReader(""), out: &bytes.Buffer{}, errOut: &bytes.Buffer{}, env: func(name string) string { return map[string]string{socketVariable: n.socket}[name] }, now: time.Now}
 	if err := a.run(ctx, []string{"status"}); exitCode(err) != exitUnavailable {
 		t.Errorf("exit %d: %v", exitCode(err), err)
 	}

@@ -32,6 +32,9 @@ type node struct {
 	lmssv1.UnimplementedCallsServer
 	lmssv1.UnimplementedRecordsServer
 	lmssv1.UnimplementedNodeServer
+	commonv1.UnimplementedPeersServer
+	commonv1.UnimplementedAuditsServer
+	commonv1.UnimplementedLogsServer
 
 	socket string
 	empty  bool
@@ -52,6 +55,9 @@ func newNode(t *testing.T) *node {
 		lmssv1.RegisterCallsServer(r, n)
 		lmssv1.RegisterRecordsServer(r, n)
 		lmssv1.RegisterNodeServer(r, n)
+		commonv1.RegisterPeersServer(r, n)
+		commonv1.RegisterAuditsServer(r, n)
+		commonv1.RegisterLogsServer(r, n)
 	})
 	return n
 }
@@ -204,4 +210,41 @@ func (n *node) GetStatus(context.Context, *lmssv1.GetStatusRequest) (*lmssv1.Get
 		Users: 2, Registrations: 1, Calls: 1, Counters: []*commonv1.Counter{{Name: "sip_requests_total", Value: 7}},
 		Alarms: []string{"the media process does not run: see its log"},
 	}}, nil
+}
+
+func (n *node) ListPeers(_ *commonv1.ListPeersRequest, to grpc.ServerStreamingServer[commonv1.ListPeersResponse]) error {
+	if n.empty {
+		return nil
+	}
+	return stream(to,
+		&commonv1.ListPeersResponse{Peer: &commonv1.Peer{
+			Node: "hub/a", Session: commonv1.Session_SESSION_UP, Since: ago(time.Hour), Trunk: "alive", TrunkAddress: "tls 192.0.2.1:5061",
+			Address: "192.0.2.1:5443", Sessions: 1, Software: "tmss v1", Preference: 1,
+		}},
+		&commonv1.ListPeersResponse{Peer: &commonv1.Peer{Node: "hub/static", Trunk: "alive", TrunkAddress: "udp 192.0.2.2:5060"}})
+}
+
+func (n *node) ListAudits(req *commonv1.ListAuditsRequest, to grpc.ServerStreamingServer[commonv1.ListAuditsResponse]) error {
+	if n.empty {
+		return nil
+	}
+	records := []*commonv1.ListAuditsResponse{
+		{Audit: &commonv1.Audit{At: ago(time.Second), Who: "ann", What: "add site london", Refused: "no quorum"}},
+		{Audit: &commonv1.Audit{At: ago(time.Minute), Who: "root (uid 0, pid 7)", What: "delete user 4003", Before: "{}"}},
+		{Audit: &commonv1.Audit{At: ago(time.Hour), Who: "root (uid 0, pid 6)", What: "set user 4003 with a new password", Before: "{}", After: `{"name":"4003"}`}},
+		{Audit: &commonv1.Audit{At: ago(time.Hour), Who: "root (uid 0, pid 5)", What: "add user 4003", After: "{}"}},
+		{Audit: &commonv1.Audit{At: ago(time.Hour), Who: "root (uid 0, pid 4)", What: "make token for site london"}},
+	}
+	return stream(to, records[:min(len(records), int(req.GetLimit()))]...)
+}
+
+func (*node) GetLogLevel(context.Context, *commonv1.GetLogLevelRequest) (*commonv1.GetLogLevelResponse, error) {
+	return &commonv1.GetLogLevelResponse{Level: "info"}, nil
+}
+
+func (*node) SetLogLevel(_ context.Context, req *commonv1.SetLogLevelRequest) (*commonv1.SetLogLevelResponse, error) {
+	if req.GetLevel() != "debug" {
+		return nil, faultgrpc.Status(fault.New("set log level", fault.Invalid, req.GetLevel(), "choose one of debug, info"))
+	}
+	return &commonv1.SetLogLevelResponse{Before: "info", Level: "debug", Processes: []string{"signal", "media"}}, nil
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/goccy/go-yaml"
 	"google.golang.org/protobuf/proto"
@@ -41,45 +40,6 @@ func (f *format) Set(text string) error {
 // Type is the flag's value in help.
 func (*format) Type() string { return "format" }
 
-// list is what a list command prints: a row for people and an object for programs.
-type list struct {
-	noun    string // plural, for an empty table
-	columns []string
-	rows    [][]string
-	objects []json.RawMessage
-}
-
-// add appends one item.
-func (l *list) add(object json.RawMessage, cells ...string) {
-	l.rows = append(l.rows, cells)
-	l.objects = append(l.objects, object)
-}
-
-// print writes the list in the format asked for. JSON and YAML are one array, also when it is empty.
-func (a *app) print(l *list) error {
-	if a.format != formatTable {
-		objects := l.objects
-		if objects == nil {
-			objects = []json.RawMessage{}
-		}
-		text, err := json.Marshal(objects)
-		if err != nil {
-			return err
-		}
-		return a.printJSON(text)
-	}
-	if len(l.rows) == 0 {
-		fmt.Fprintln(a.errOut, "no "+l.noun)
-		return nil
-	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	writeRow(w, l.columns)
-	for _, row := range l.rows {
-		writeRow(w, row)
-	}
-	return w.Flush()
-}
-
 // printObject writes one message for programs, or text for people.
 func (a *app) printObject(m proto.Message, text string) error {
 	if a.format == formatTable {
@@ -90,16 +50,17 @@ func (a *app) printObject(m proto.Message, text string) error {
 	if err != nil {
 		return err
 	}
-	return a.printJSON(object)
+	return writeJSON(a.out, a.format, object)
 }
 
-func (a *app) printJSON(text []byte) error {
-	if a.format == formatYAML {
+// writeJSON writes one object in a format for programs.
+func writeJSON(to io.Writer, f format, text []byte) error {
+	if f == formatYAML {
 		out, err := yaml.JSONToYAML(text)
 		if err != nil {
 			return err
 		}
-		_, err = a.out.Write(out)
+		_, err = to.Write(out)
 		return err
 	}
 	var b bytes.Buffer
@@ -107,19 +68,24 @@ func (a *app) printJSON(text []byte) error {
 		return err
 	}
 	b.WriteByte('\n')
-	_, err := b.WriteTo(a.out)
+	_, err := b.WriteTo(to)
 	return err
 }
 
 func writeRow(w io.Writer, cells []string) {
 	clean := make([]string, len(cells))
 	for i, cell := range cells {
-		clean[i] = printable(cell)
-		if clean[i] == "" {
-			clean[i] = "-"
-		}
+		clean[i] = shown(cell)
 	}
 	fmt.Fprintln(w, strings.Join(clean, "\t"))
+}
+
+// shown is a cell as a table has it.
+func shown(cell string) string {
+	if cell == "" {
+		return "-"
+	}
+	return printable(cell)
 }
 
 // printable makes a stranger's text (a phone's name, a dialled number) safe for a terminal.

@@ -17,28 +17,28 @@ func (a *app) peerCommand() *cobra.Command {
 
 func (a *app) peerList() *cobra.Command {
 	return &cobra.Command{
-		Use:   "list [NODE]",
-		Short: "show neighbours: session, trunk, routes, and why a session is down",
-		Args:  atMost("NODE"),
+		Use:               "list [NODE]",
+		Short:             "show neighbours: session, trunk, routes, and why a session is down",
+		Example:           "  mssctl peer list",
+		Args:              atMost("NODE"),
+		ValidArgsFunction: offered(a.offerPeers),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			now := a.now()
-			l := &list{noun: "peers", columns: []string{"PEER", "SESSION", "FOR", "TRUNK", "TRUNK ADDRESS", "ROUTES", "SESSIONS", "VERSION", "REASON"}}
-			err := a.with(cmd.Context(), "list peers", func(ctx context.Context, conn *grpc.ClientConn) error {
-				stream, err := commonv1.NewPeersClient(conn).ListPeers(ctx, &commonv1.ListPeersRequest{Node: first(args)})
-				return each(stream, err, func(m *commonv1.ListPeersResponse) error {
-					p := m.GetPeer()
-					object, err := objectJSON(p)
-					l.add(object, p.GetNode(), sessionName(p.GetSession()), since(p.GetSince(), now), trunkState(p), p.GetTrunkAddress(),
-						strconv.FormatUint(uint64(p.GetRoutesIn()), 10), strconv.FormatUint(uint64(p.GetSessions()), 10), p.GetSoftware(), p.GetReason())
-					return err
-				})
+			l := a.newList("peers", "PEER", "SESSION", "FOR", "TRUNK", "TRUNK ADDRESS", "ROUTES", "SESSIONS", "VERSION", "REASON")
+			err := a.eachPeer(cmd.Context(), first(args), func(p *commonv1.Peer) error {
+				return l.add(p, p.GetNode(), sessionName(p.GetSession()), since(p.GetSince(), now), trunkState(p), p.GetTrunkAddress(),
+					strconv.FormatUint(uint64(p.GetRoutesIn()), 10), strconv.FormatUint(uint64(p.GetSessions()), 10), p.GetSoftware(), p.GetReason())
 			})
-			if err != nil {
-				return err
-			}
-			return a.print(l)
+			return l.finish(err)
 		},
 	}
+}
+
+func (a *app) eachPeer(ctx context.Context, node string, do func(*commonv1.Peer) error) error {
+	return a.with(ctx, "list peers", func(ctx context.Context, conn *grpc.ClientConn) error {
+		stream, err := commonv1.NewPeersClient(conn).ListPeers(ctx, &commonv1.ListPeersRequest{Node: node})
+		return each(a, stream, err, func(m *commonv1.ListPeersResponse) error { return do(m.GetPeer()) })
+	})
 }
 
 // trunkState is the trunk's state, and the breaker's where that keeps calls away.

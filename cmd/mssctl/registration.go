@@ -18,26 +18,22 @@ func (a *app) registrationList() *cobra.Command {
 	return &cobra.Command{
 		Use:               "list [USER]",
 		Short:             "show which phones are registered",
+		Example:           "  mssctl registration list\n  mssctl registration list 4001",
 		Args:              atMost("USER"),
-		ValidArgsFunction: a.completeUsers,
+		ValidArgsFunction: offered(a.offerUsers),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			now := a.now()
-			l := &list{noun: "registrations", columns: []string{"USER", "CONTACT", "SOURCE", "EXPIRES IN", "Q", "FLAGS", "PHONE"}}
+			l := a.newList("registrations", "USER", "CONTACT", "SOURCE", "EXPIRES IN", "Q", "FLAGS", "PHONE")
 			err := a.with(cmd.Context(), "list registrations", func(ctx context.Context, conn *grpc.ClientConn) error {
 				stream, err := lmssv1.NewRegistrationsClient(conn).ListRegistrations(ctx, &lmssv1.ListRegistrationsRequest{User: first(args)})
-				return each(stream, err, func(m *lmssv1.ListRegistrationsResponse) error {
+				return each(a, stream, err, func(m *lmssv1.ListRegistrationsResponse) error {
 					r := m.GetRegistration()
-					object, err := objectJSON(r)
-					l.add(object, r.GetUser(), r.GetContact(), r.GetTransport()+" "+r.GetSource(), until(r.GetExpires(), now),
+					return l.add(r, r.GetUser(), r.GetContact(), r.GetTransport()+" "+r.GetSource(), until(r.GetExpires(), now),
 						strconv.FormatFloat(float64(r.GetQ())/1000, 'f', -1, 64),
 						flagged(map[string]bool{"nat": r.GetNat(), "lost": r.GetLost()}), r.GetUserAgent())
-					return err
 				})
 			})
-			if err != nil {
-				return err
-			}
-			return a.print(l)
+			return l.finish(err)
 		},
 	}
 }

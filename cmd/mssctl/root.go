@@ -21,8 +21,10 @@ type app struct {
 	socket   string
 	node     string // address of a hub; empty: the socket
 	operator string // file of the operator's credentials
+	context  string // name of one in the user's file
 	format   format
 	timeout  time.Duration
+	patience *patience // of the request that runs
 }
 
 // run carries out one command line.
@@ -39,9 +41,10 @@ func (a *app) command() *cobra.Command {
 	a.format = formatTable
 	root := noun("mssctl", "look after a node of the telephone network",
 		a.userCommand(), a.registrationCommand(), a.callCommand(), a.cdrCommand(),
-		a.hubCommand(), a.siteCommand(), a.routeCommand(), a.peerCommand(), a.statusCommand())
+		a.hubCommand(), a.siteCommand(), a.routeCommand(), a.peerCommand(), a.nodeCommand(), a.auditCommand(), a.statusCommand(),
+		a.contextCommand())
 	root.Long = "mssctl looks after the node on this machine, through its admin socket, or after a hub elsewhere (--node).\n\n" +
-		"Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 the node cannot be reached."
+		exitText
 	root.Version = version.Long()
 	root.SetVersionTemplate("mssctl {{.Version}}\n")
 	root.SilenceUsage, root.SilenceErrors = true, true
@@ -51,7 +54,11 @@ func (a *app) command() *cobra.Command {
 	flags.StringVar(&a.node, "node", "", "talk to the hub at this address and port instead, such as 192.0.2.1:5443")
 	flags.StringVar(&a.operator, "operator", "", "file of the operator's certificate for --node (default: $"+operatorVariable+")")
 	flags.VarP(&a.format, "output", "o", "how to print: table, json or yaml")
-	flags.DurationVar(&a.timeout, "timeout", 10*time.Second, "how long to wait for the node")
+	flags.DurationVar(&a.timeout, "timeout", 10*time.Second, "how long the node may say nothing")
+	flags.StringVar(&a.context, "context", "", "name of the node in your contexts (default: $"+contextVariable+", else the current one)")
+	_ = root.RegisterFlagCompletionFunc("context", func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+		return offered(a.offerPlaces)(cmd, nil, begun)
+	}) // fails only for an unknown flag
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats(), cobra.ShellCompDirectiveNoFileComp)) // fails only for an unknown flag
 	return root
 }

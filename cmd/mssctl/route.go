@@ -52,19 +52,14 @@ func (a *app) routeList() *cobra.Command {
 		Example: "  mssctl route list\n  mssctl route list 4001",
 		Args:    atMost("PREFIX"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			l := &list{noun: "routes", columns: routeColumns}
+			l := a.newList("routes", routeColumns...)
 			err := a.with(cmd.Context(), "list routes", func(ctx context.Context, conn *grpc.ClientConn) error {
 				stream, err := tmssv1.NewRoutesClient(conn).ListRoutes(ctx, &tmssv1.ListRoutesRequest{Prefix: first(args)})
-				return each(stream, err, func(m *tmssv1.ListRoutesResponse) error {
-					object, err := objectJSON(m.GetPath())
-					l.add(object, routeRow(m.GetPath())...)
-					return err
+				return each(a, stream, err, func(m *tmssv1.ListRoutesResponse) error {
+					return l.add(m.GetPath(), routeRow(m.GetPath())...)
 				})
 			})
-			if err != nil {
-				return err
-			}
-			return a.print(l)
+			return l.finish(err)
 		},
 	}
 }
@@ -92,14 +87,19 @@ func (a *app) routeAdd() *cobra.Command {
 	flags.StringVar(&route.Id, "name", "", "the route's name (default: after prefix and node)")
 	flags.StringVar(&route.Via, "via", "", "node that calls go to: site/NAME or hub/NAME")
 	flags.Uint32Var(&route.Cost, "cost", 0, "cost of the way; of equal routes the cheaper is taken")
+	_ = cmd.RegisterFlagCompletionFunc("via", func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+		return offered(a.offerNextHops)(cmd, nil, begun)
+	}) // fails only for an unknown flag
 	return cmd
 }
 
 func (a *app) routeDelete() *cobra.Command {
 	return &cobra.Command{
-		Use:   "delete NAME",
-		Short: "remove a static route",
-		Args:  exactly("NAME"),
+		Use:               "delete NAME",
+		Short:             "remove a static route",
+		Example:           "  mssctl route delete e4420-site-london",
+		Args:              exactly("NAME"),
+		ValidArgsFunction: offered(a.offerStaticRoutes),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), "delete route", func(ctx context.Context, conn *grpc.ClientConn) error {
 				m, err := tmssv1.NewRoutesClient(conn).DeleteRoute(ctx, &tmssv1.DeleteRouteRequest{Id: args[0]})
@@ -114,9 +114,10 @@ func (a *app) routeDelete() *cobra.Command {
 
 func (a *app) routeExplain() *cobra.Command {
 	return &cobra.Command{
-		Use:   "explain NUMBER",
-		Short: "say what this hub does with a number, and why not otherwise",
-		Args:  exactly("NUMBER"),
+		Use:     "explain NUMBER",
+		Short:   "say what this hub does with a number, and why not otherwise",
+		Example: "  mssctl route explain 4001",
+		Args:    exactly("NUMBER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), "explain route", func(ctx context.Context, conn *grpc.ClientConn) error {
 				m, err := tmssv1.NewRoutesClient(conn).ExplainRoute(ctx, &tmssv1.ExplainRouteRequest{Number: args[0]})
@@ -134,12 +135,14 @@ func (a *app) printExplanation(m *tmssv1.ExplainRouteResponse) error {
 		return a.printObject(m, "")
 	}
 	fmt.Fprintf(a.out, "%s: %s\n", printable(m.GetNumber()), m.GetOutcome())
-	l := &list{columns: routeColumns}
+	l := a.newList("paths", routeColumns...)
 	for _, p := range m.GetCandidates() {
-		l.add(nil, routeRow(p)...)
+		if err := l.add(p, routeRow(p)...); err != nil {
+			return err
+		}
 	}
-	if len(l.rows) > 0 {
-		if err := a.print(l); err != nil {
+	if l.count > 0 {
+		if err := l.end(); err != nil {
 			return err
 		}
 	}

@@ -22,20 +22,16 @@ func (a *app) siteList() *cobra.Command {
 	return &cobra.Command{
 		Use:               "list [NAME]",
 		Short:             "show offices, their numbers, and how this hub reaches them",
+		Example:           "  mssctl site list\n  mssctl site list london -o yaml",
 		Args:              atMost("NAME"),
-		ValidArgsFunction: a.completeSites,
+		ValidArgsFunction: offered(a.offerSites),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			l := &list{noun: "sites", columns: []string{"SITE", "NUMBERS", "SESSION", "TRUNK", "ROUTES", "ADDRESS", "STATE"}}
+			l := a.newList("sites", "SITE", "NUMBERS", "SESSION", "TRUNK", "ROUTES", "ADDRESS", "STATE")
 			err := a.eachSite(cmd.Context(), first(args), func(s *tmssv1.Site) error {
-				object, err := objectJSON(s)
-				l.add(object, s.GetName(), strings.Join(s.GetPrefixes(), " "), s.GetSession(), s.GetTrunk(),
+				return l.add(s, s.GetName(), strings.Join(s.GetPrefixes(), " "), s.GetSession(), s.GetTrunk(),
 					strconv.FormatUint(uint64(s.GetRoutes()), 10), s.GetStatic(), siteState(s))
-				return err
 			})
-			if err != nil {
-				return err
-			}
-			return a.print(l)
+			return l.finish(err)
 		},
 	}
 }
@@ -54,7 +50,7 @@ func siteState(s *tmssv1.Site) string {
 func (a *app) eachSite(ctx context.Context, name string, do func(*tmssv1.Site) error) error {
 	return a.with(ctx, "list sites", func(ctx context.Context, conn *grpc.ClientConn) error {
 		stream, err := tmssv1.NewSitesClient(conn).ListSites(ctx, &tmssv1.ListSitesRequest{Name: name})
-		return each(stream, err, func(m *tmssv1.ListSitesResponse) error { return do(m.GetSite()) })
+		return each(a, stream, err, func(m *tmssv1.ListSitesResponse) error { return do(m.GetSite()) })
 	})
 }
 
@@ -90,8 +86,9 @@ func (a *app) siteDelete() *cobra.Command {
 	return &cobra.Command{
 		Use:               "delete NAME",
 		Short:             "remove an office: its routes and its trunk go; calls in which it takes part are cut off",
+		Example:           "  mssctl site delete london",
 		Args:              exactly("NAME"),
-		ValidArgsFunction: a.completeSites,
+		ValidArgsFunction: offered(a.offerSites),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), "delete site", func(ctx context.Context, conn *grpc.ClientConn) error {
 				m, err := tmssv1.NewSitesClient(conn).DeleteSite(ctx, &tmssv1.DeleteSiteRequest{Name: args[0]})
@@ -108,8 +105,9 @@ func (a *app) siteToken() *cobra.Command {
 	return &cobra.Command{
 		Use:               "token NAME",
 		Short:             "make the string with which an office's server joins the domain, once",
+		Example:           "  mssctl site token london",
 		Args:              exactly("NAME"),
-		ValidArgsFunction: a.completeSites,
+		ValidArgsFunction: offered(a.offerSites),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), "make token", func(ctx context.Context, conn *grpc.ClientConn) error {
 				m, err := tmssv1.NewSitesClient(conn).IssueSiteToken(ctx, &tmssv1.IssueSiteTokenRequest{Name: args[0]})
@@ -130,20 +128,4 @@ func (a *app) printToken(m proto.Message, program, token string, expires *timest
 	fmt.Fprintln(a.out, token)
 	fmt.Fprintf(a.errOut, "shown this once, good once, for %s; on the new machine: %s join STRING\n", until(expires, a.now()), program)
 	return nil
-}
-
-// completeSites offers the names of offices to the shell.
-func (a *app) completeSites(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	err := a.eachSite(cmd.Context(), "", func(s *tmssv1.Site) error {
-		names = append(names, cobra.CompletionWithDesc(s.GetName(), strings.Join(s.GetPrefixes(), " ")))
-		return nil
-	})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -17,9 +17,10 @@ import (
 
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "status",
-		Short: "show the node: version, processes, how much there is of everything, what is wrong",
-		Args:  exactly(),
+		Use:     "status",
+		Short:   "show the node: version, processes, how much there is of everything, what is wrong",
+		Example: "  mssctl status\n  mssctl status -o json",
+		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd.Context(), "get status", func(ctx context.Context, conn *grpc.ClientConn) error {
 				m, err := lmssv1.NewNodeClient(conn).GetStatus(ctx, &lmssv1.GetStatusRequest{})

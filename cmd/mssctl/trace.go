@@ -25,8 +25,9 @@ func (a *app) callTrace() *cobra.Command {
 		Short: "show the SIP messages of a live or recent call as a ladder, without secrets",
 		Long: "Shows the SIP messages of a live or recent call, as far as the node still has them.\n" +
 			"ID is a call's id, a Call-ID of one of its legs, or its Session-ID.",
+		Example:           "  mssctl call trace CALL\n  mssctl call trace CALL --messages",
 		Args:              exactly("ID"),
-		ValidArgsFunction: a.completeCalls,
+		ValidArgsFunction: offered(a.offerCalls),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			entries, err := a.traceEntries(cmd.Context(), args[0])
 			if err != nil {
@@ -54,12 +55,12 @@ func (a *app) traceEntries(ctx context.Context, id string) (entries []*commonv1.
 	}
 	err = a.with(ctx, "trace call", func(ctx context.Context, conn *grpc.ClientConn) error {
 		stream, err := lmssv1.NewCallsClient(conn).TraceCall(ctx, &lmssv1.TraceCallRequest{Id: id})
-		err = each(stream, err, func(m *lmssv1.TraceCallResponse) error { return keep(m) })
+		err = each(a, stream, err, func(m *lmssv1.TraceCallResponse) error { return keep(m) })
 		if !notServed(err) {
 			return err
 		}
 		hub, err := tmssv1.NewTracesClient(conn).TraceCall(ctx, &tmssv1.TraceCallRequest{Id: id})
-		return each(hub, err, func(m *tmssv1.TraceCallResponse) error { return keep(m) })
+		return each(a, hub, err, func(m *tmssv1.TraceCallResponse) error { return keep(m) })
 	})
 	return entries, err
 }
@@ -127,5 +128,5 @@ func (a *app) printTrace(entries []*commonv1.TraceEntry) error {
 	if err != nil {
 		return err
 	}
-	return a.printJSON(text)
+	return writeJSON(a.out, a.format, text)
 }

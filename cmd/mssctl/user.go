@@ -24,20 +24,16 @@ func (a *app) userList() *cobra.Command {
 	return &cobra.Command{
 		Use:               "list [NAME]",
 		Short:             "show users",
+		Example:           "  mssctl user list\n  mssctl user list 4001 -o json",
 		Args:              atMost("NAME"),
-		ValidArgsFunction: a.completeUsers,
+		ValidArgsFunction: offered(a.offerUsers),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			l := &list{noun: "users", columns: []string{"NAME", "DISPLAY NAME", "PASSWORD", "ADDRESSES", "TARGET", "PHONES", "STATE"}}
+			l := a.newList("users", "NAME", "DISPLAY NAME", "PASSWORD", "ADDRESSES", "TARGET", "PHONES", "STATE")
 			err := a.eachUser(cmd.Context(), first(args), func(u *lmssv1.User) error {
-				object, err := objectJSON(u)
-				l.add(object, u.GetName(), u.GetDisplayName(), yesNo(u.GetHasPassword()), strings.Join(u.GetAddresses(), " "),
+				return l.add(u, u.GetName(), u.GetDisplayName(), yesNo(u.GetHasPassword()), strings.Join(u.GetAddresses(), " "),
 					u.GetTarget(), phones(u.GetMaxBindings()), userState(u))
-				return err
 			})
-			if err != nil {
-				return err
-			}
-			return a.print(l)
+			return l.finish(err)
 		},
 	}
 }
@@ -46,7 +42,7 @@ func (a *app) userList() *cobra.Command {
 func (a *app) eachUser(ctx context.Context, name string, do func(*lmssv1.User) error) error {
 	return a.with(ctx, "list users", func(ctx context.Context, conn *grpc.ClientConn) error {
 		stream, err := lmssv1.NewUsersClient(conn).ListUsers(ctx, &lmssv1.ListUsersRequest{Name: name})
-		return each(stream, err, func(m *lmssv1.ListUsersResponse) error { return do(m.GetUser()) })
+		return each(a, stream, err, func(m *lmssv1.ListUsersResponse) error { return do(m.GetUser()) })
 	})
 }
 
@@ -116,7 +112,7 @@ func (a *app) userSet() *cobra.Command {
 		Short:             "change a user: only what is given changes",
 		Example:           "  mssctl user set 4001 --new-password\n  mssctl user set 4001 --disabled=false --address ''",
 		Args:              exactly("NAME"),
-		ValidArgsFunction: a.completeUsers,
+		ValidArgsFunction: offered(a.offerUsers),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !anyChanged(cmd) {
 				return usage(cmd, "nothing to change: give at least one flag")
@@ -176,8 +172,9 @@ func (a *app) userDelete() *cobra.Command {
 	return &cobra.Command{
 		Use:               "delete NAME",
 		Short:             "delete a user and its registrations; calls go on",
+		Example:           "  mssctl user delete 4001",
 		Args:              exactly("NAME"),
-		ValidArgsFunction: a.completeUsers,
+		ValidArgsFunction: offered(a.offerUsers),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), "delete user", func(ctx context.Context, conn *grpc.ClientConn) error {
 				m, err := lmssv1.NewUsersClient(conn).DeleteUser(ctx, &lmssv1.DeleteUserRequest{Name: args[0]})
@@ -209,22 +206,6 @@ func (a *app) readPassword(cmd *cobra.Command, wanted bool) (string, error) {
 		return "", usage(cmd, "there is more than one line on standard input; the password must be the only one")
 	}
 	return password, nil
-}
-
-// completeUsers offers the names of users to the shell.
-func (a *app) completeUsers(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	err := a.eachUser(cmd.Context(), "", func(u *lmssv1.User) error {
-		names = append(names, cobra.CompletionWithDesc(u.GetName(), u.GetDisplayName()))
-		return nil
-	})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 func passwordText(password string) string {

@@ -15,13 +15,14 @@ import (
 
 func (a *app) routeWatch() *cobra.Command {
 	return &cobra.Command{
-		Use:   "watch [PREFIX]",
-		Short: "show all paths, then every change, until Ctrl-C; -o json gives one object a line",
-		Args:  atMost("PREFIX"),
+		Use:     "watch [PREFIX]",
+		Short:   "show all paths, then every change, until Ctrl-C; -o json gives one object a line",
+		Example: "  mssctl route watch\n  mssctl route watch 4 -o json",
+		Args:    atMost("PREFIX"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.follow(cmd.Context(), "watch routes", func(ctx context.Context, conn *grpc.ClientConn) error {
 				stream, err := tmssv1.NewRoutesClient(conn).WatchRoutes(ctx, &tmssv1.WatchRoutesRequest{Prefix: first(args)})
-				return each(stream, err, a.printChange)
+				return each(a, stream, err, a.printChange)
 			})
 		},
 	}
@@ -36,7 +37,7 @@ func (a *app) printChange(m *tmssv1.WatchRoutesResponse) error {
 		}
 		if a.format == formatYAML {
 			fmt.Fprintln(a.out, "---")
-			return a.printJSON(object)
+			return writeJSON(a.out, a.format, object)
 		}
 		return json.NewEncoder(a.out).Encode(object)
 	}
@@ -53,20 +54,4 @@ func (a *app) printChange(m *tmssv1.WatchRoutesResponse) error {
 		writeRow(w, append([]string{a.now().Local().Format("15:04:05"), change}, routeRow(p)...))
 	}
 	return w.Flush()
-}
-
-// follow is with for a stream that lasts: only the connecting is bounded, and the user's end of it is no failure.
-func (a *app) follow(ctx context.Context, op string, do func(context.Context, *grpc.ClientConn) error) error {
-	dialing, cancel := context.WithTimeout(ctx, a.timeout)
-	defer cancel()
-	conn, err := a.dial(dialing)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	err = do(ctx, conn)
-	if ctx.Err() != nil {
-		return nil
-	}
-	return a.explain(op, err)
 }
