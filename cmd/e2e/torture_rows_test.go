@@ -203,39 +203,39 @@ type streamed struct {
 	closes  bool
 }
 
-func overTCP(section, name string, closes bool, answers ...int) streamed {
+func onStream(section, name string, closes bool, answers ...int) streamed {
 	return streamed{outcome{rfc: "4475", section: section, name: name}, answers, closes}
 }
 
 // streamRows: where a message's end cannot be known, the connection closes; else it goes on with the next message.
 var streamRows = []streamed{
-	overTCP("3.1.1.7", "longreq", false, 486),
+	onStream("3.1.1.7", "longreq", false, 486),
 	// Two requests here, and the second has five bytes more than its Content-Length says: no message begins with them.
 	{outcome{rfc: "4475", section: "3.1.1.8", name: "dblreq", registers: "j.user"}, []int{200, 404}, true},
-	overTCP("3.1.1.11", "mpart01", false, 405),
-	overTCP("3.1.2.1", "badinv01", false, 400),
-	overTCP("3.1.2.2", "clerr", true), // waited for, and given up
-	overTCP("3.1.2.3", "ncl", true, 400),
-	overTCP("3.1.2.4", "scalar02", false, 400),
-	overTCP("3.1.2.5", "scalarlg", false),
-	overTCP("3.1.2.6", "quotbal", false, 400),
-	overTCP("3.1.2.7", "ltgtruri", false, 400),
-	overTCP("3.1.2.8", "lwsruri", false, 400),
-	overTCP("3.1.2.9", "lwsstart", false, 400),
-	overTCP("3.1.2.10", "trws", false, 400),
-	overTCP("3.1.2.11", "escruri", false, 400),
-	overTCP("3.1.2.12", "baddate", false, 486),
-	overTCP("3.1.2.13", "regbadct", false, 400),
-	overTCP("3.1.2.14", "badaspec", false, 400),
-	overTCP("3.1.2.15", "baddn", false, 400),
-	overTCP("3.1.2.16", "badvers", false, 505),
-	overTCP("3.1.2.17", "mismatch01", false, 400),
-	overTCP("3.1.2.18", "mismatch02", false, 501),
-	overTCP("3.1.2.19", "bigcode", false),
-	overTCP("3.3.1", "insuf", false, 400),
-	overTCP("3.3.8", "multi01", false, 400),
-	overTCP("3.3.9", "mcl01", true, 400),
-	overTCP("3.4.1", "inv2543", true, 400), // only a datagram may leave out its length (RFC 3261 §18.3)
+	onStream("3.1.1.11", "mpart01", false, 405),
+	onStream("3.1.2.1", "badinv01", false, 400),
+	onStream("3.1.2.2", "clerr", true), // waited for, and given up
+	onStream("3.1.2.3", "ncl", true, 400),
+	onStream("3.1.2.4", "scalar02", false, 400),
+	onStream("3.1.2.5", "scalarlg", false),
+	onStream("3.1.2.6", "quotbal", false, 400),
+	onStream("3.1.2.7", "ltgtruri", false, 400),
+	onStream("3.1.2.8", "lwsruri", false, 400),
+	onStream("3.1.2.9", "lwsstart", false, 400),
+	onStream("3.1.2.10", "trws", false, 400),
+	onStream("3.1.2.11", "escruri", false, 400),
+	onStream("3.1.2.12", "baddate", false, 486),
+	onStream("3.1.2.13", "regbadct", false, 400),
+	onStream("3.1.2.14", "badaspec", false, 400),
+	onStream("3.1.2.15", "baddn", false, 400),
+	onStream("3.1.2.16", "badvers", false, 505),
+	onStream("3.1.2.17", "mismatch01", false, 400),
+	onStream("3.1.2.18", "mismatch02", false, 501),
+	onStream("3.1.2.19", "bigcode", false),
+	onStream("3.3.1", "insuf", false, 400),
+	onStream("3.3.8", "multi01", false, 400),
+	onStream("3.3.9", "mcl01", true, 400),
+	onStream("3.4.1", "inv2543", true, 400), // only a datagram may leave out its length (RFC 3261 §18.3)
 }
 
 // check compares an answer with what the row wants.
