@@ -19,6 +19,8 @@ func TestCall(t *testing.T) {
 		{"UDP to UDP", phone.Options{Name: "4001"}, phone.Options{Name: "4002"}},
 		{"TCP to UDP", phone.Options{Name: "4001", Transport: phone.TCP}, phone.Options{Name: "4003"}},
 		{"UDP to TCP", phone.Options{Name: "4001"}, phone.Options{Name: "4002", Transport: phone.TCP}},
+		{"TLS to UDP", phone.Options{Name: "4001", Transport: phone.TLS}, phone.Options{Name: "4003"}},
+		{"TCP to TLS", phone.Options{Name: "4001", Transport: phone.TCP}, phone.Options{Name: "4002", Transport: phone.TLS}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ctx := limit(t)

@@ -126,7 +126,6 @@ func TestRegistrationsSurvive(t *testing.T) {
 	ctx := limit(t)
 	n := office(t, "")
 	a, b := register(t, n, phone.Options{Name: "4001"}), register(t, n, phone.Options{Name: "4002"})
-	settle(ctx)
 	killed, err := n.KillSignal()
 	must(t, err)
 	out, err := a.Dial(ctx, "4002")

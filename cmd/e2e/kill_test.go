@@ -39,15 +39,28 @@ var phases = []phase{beforeACK, talking, inReinvite, inBye, held}
 // acknowledged or which requests were answered a moment ago.
 var afterKill = []phone.Rule{phone.RuleRepeat, phone.RuleInterval}
 
-// TestKillSignal kills the signalling in calls of UDP and TCP phones, in each phase. Voice must not lose a packet, the
+// pairs are the transports of caller and callee.
+var pairs = [][2]phone.Transport{
+	{phone.UDP, phone.UDP},
+	{phone.TCP, phone.UDP},
+	{phone.UDP, phone.TCP},
+	{phone.TCP, phone.TCP},
+	{phone.TLS, phone.UDP},
+	{phone.UDP, phone.TLS},
+	{phone.TLS, phone.TLS},
+	{phone.TLS, phone.TCP},
+	{phone.TCP, phone.TLS},
+}
+
+// TestKillSignal kills the signalling in calls of UDP, TCP and TLS phones, in each phase. Voice must not lose a packet, the
 // call must be usable within a second, end at both phones whoever hangs up, free its ports and leave one record.
 func TestKillSignal(t *testing.T) {
 	t.Parallel()
 	const seed = 20250407 // a failure repeats: the seed is fixed, each run's number is in its name
 	random := rand.New(rand.NewPCG(seed, 0))
-	pairs := [][2]phone.Transport{{phone.UDP, phone.UDP}, {phone.TCP, phone.UDP}, {phone.UDP, phone.TCP}, {phone.TCP, phone.TCP}}
 	for i := range kills() {
-		pair, at, fromA := pairs[i%len(pairs)], phases[i%len(phases)], random.IntN(2) == 0
+		// 9 pairs, 5 phases and 2 sides have no common divisor: each meets each of the others.
+		pair, at, fromA := pairs[i%len(pairs)], phases[i%len(phases)], i%2 == 0
 		pause := time.Duration(random.IntN(300)) * time.Millisecond
 		name := strconv.Itoa(i) + " " + pair[0].String() + " to " + pair[1].String() + " " + string(at)
 		t.Run(name, func(t *testing.T) {
@@ -68,9 +81,9 @@ func killInCall(t *testing.T, n *node.Node, a, b *phone.Phone, at phase, fromA b
 	t.Helper()
 	ctx := limit(t)
 	out, in := upTo(t, a, b, at)
-	mine, other, owner := out, in, a
+	mine, other := out, in
 	if !fromA {
-		mine, other, owner = in, out, b
+		mine, other = in, out
 	}
 	if at == held {
 		must(t, mine.Hold(ctx))
@@ -99,7 +112,7 @@ func killInCall(t *testing.T, n *node.Node, a, b *phone.Phone, at phase, fromA b
 		must(t, <-done)
 	}
 	if at != inBye {
-		answerWithin(t, owner, mine, killed)
+		answerWithin(t, mine, ready)
 		seamless(t, out, in)
 		done <- mine.Hangup(ctx)
 	}
@@ -131,12 +144,12 @@ func upTo(t *testing.T, a, b *phone.Phone, at phase) (out, in *phone.Call) {
 	return out, in
 }
 
-// usable waits until the phones can be reached again: over TCP, until they have registered over a new connection.
+// usable waits until the phones can be reached again: over TCP and TLS, until they have registered over a new connection.
 func usable(t *testing.T, a, b *phone.Phone, killed time.Time) time.Time {
 	t.Helper()
 	ready := killed
 	for _, p := range []*phone.Phone{a, b} {
-		if p.Transport() != phone.TCP {
+		if p.Transport() == phone.UDP {
 			continue
 		}
 		at, err := p.WaitRegistered(limit(t), killed)
@@ -148,17 +161,12 @@ func usable(t *testing.T, a, b *phone.Phone, killed time.Time) time.Time {
 	return ready
 }
 
-// answerWithin sends a re-INVITE and wants its 2xx a second after the kill, or after the phones came back.
-func answerWithin(t *testing.T, owner *phone.Phone, c *phone.Call, killed time.Time) {
+// answerWithin sends a re-INVITE and wants its 2xx a second after ready: after the kill, or after the phones came back.
+func answerWithin(t *testing.T, c *phone.Call, ready time.Time) {
 	t.Helper()
-	const bound = time.Second
-	from := killed
-	if owner.Transport() == phone.TCP {
-		from = time.Now()
-	}
 	must(t, c.Refresh(limit(t)))
-	if took := time.Since(from); took > bound {
-		t.Errorf("re-INVITE answered %v after the kill, want %v", took.Round(time.Millisecond), bound)
+	if took := time.Since(ready); took > time.Second {
+		t.Errorf("re-INVITE answered %v after the kill, or after the phones were back", took.Round(time.Millisecond))
 	}
 }
 
@@ -173,10 +181,6 @@ func seamless(t *testing.T, out, in *phone.Call) {
 		t.Logf("longest time between two packets at the %s: %v", name, s.MaxSilence.Round(time.Millisecond))
 	}
 }
-
-// settle gives the store time for bindings, which it commits after the 200 to the REGISTER has left: a kill within those
-// milliseconds loses them until the phone refreshes.
-func settle(ctx context.Context) { wait(ctx, 100*time.Millisecond) }
 
 func wait(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
@@ -254,10 +258,10 @@ func oneRecordOf(t *testing.T, n *node.Node, meant func(record) bool, out, in *p
 // noVoicePorts wants the relay's ports freed.
 func noVoicePorts(t *testing.T, n *node.Node) {
 	t.Helper()
-	var bound []string // two are the signalling's
+	var bound []string // some are the signalling's
 	eventually(t, "freeing of the voice ports", func() bool {
 		bound = node.Bound(n.Addr())
-		return len(bound) <= 2
+		return len(bound) <= n.Sockets()
 	}, &bound)
 }
 
@@ -279,15 +283,14 @@ func eventually(t *testing.T, what string, condition func() bool, seen ...any) {
 // TestKillSignalWhileRinging wants calls in set-up to end cleanly at both phones.
 func TestKillSignalWhileRinging(t *testing.T) {
 	t.Parallel()
-	for _, pair := range [][2]phone.Transport{{phone.UDP, phone.UDP}, {phone.TCP, phone.UDP}, {phone.UDP, phone.TCP}} {
+	for _, pair := range pairs {
 		t.Run(pair[0].String()+" to "+pair[1].String(), func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(limit(t), 20*time.Second)
 			defer cancel()
 			n := office(t, "")
-			a := register(t, n, phone.Options{Name: "4001", Transport: pair[0]}, afterKill...)
-			b := register(t, n, phone.Options{Name: "4002", Transport: pair[1]}, afterKill...)
-			settle(ctx)
+			a := register(t, n, phone.Options{Name: "4001", Transport: pair[0]})
+			b := register(t, n, phone.Options{Name: "4002", Transport: pair[1]})
 			out, err := a.Dial(ctx, "4002")
 			must(t, err)
 			in := arrives(t, out, b)

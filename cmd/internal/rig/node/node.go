@@ -20,7 +20,7 @@ type Options struct {
 	Site   string     // zero: london
 	Domain string     // zero: example.org
 	Addr   netip.Addr // zero: an own address in 127.0.0.0/8
-	Port   uint16     // for UDP and TCP; zero: free ones
+	Port   uint16     // for UDP and TCP, and the next for TLS; zero: free ones
 	Users  []User
 	// Numbers are the ranges that the office owns, such as 4xxx. Zero: its users' own numbers alone.
 	Numbers []string
@@ -44,9 +44,8 @@ type User struct {
 type Node struct {
 	*tree
 
-	opt Options
-	udp netip.AddrPort
-	tcp netip.AddrPort
+	opt   Options
+	ports ports
 }
 
 // Start writes the configuration, joins if there is a token, starts the office and waits until it answers SIP. The caller
@@ -82,11 +81,11 @@ func Prepare(opt Options) (*Node, error) {
 	n := &Node{tree: t, opt: opt}
 	n.enter(opt.Inside)
 	err = n.inside(func() error {
-		n.udp, n.tcp, err = freePorts(n.addr, opt.Port)
+		n.ports, err = freePorts(n.addr, opt.Port)
 		return err
 	})
 	if err == nil {
-		err = os.WriteFile(n.config, n.yaml(), 0o600)
+		err = errors.Join(n.certify(), os.WriteFile(n.config, n.yaml(), 0o600))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("prepare office %s: %w", opt.Site, err), n.Remove())
@@ -99,13 +98,14 @@ const defaultDomain = "example.org"
 func (n *Node) yaml() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "site: %s\ndomain: %s\nstate_dir: %s\n", n.opt.Site, n.opt.Domain, n.dir)
-	fmt.Fprintf(&b, "listen:\n  udp: [%q]\n  tcp: [%q]\n", n.udp, n.tcp)
+	fmt.Fprintf(&b, "listen:\n  udp: [%q]\n  tcp: [%q]\n  tls: [%q]\n", n.ports.udp, n.ports.tcp, n.ports.tls)
 	if len(n.opt.Advertise) > 0 {
 		b.WriteString("  advertise:\n")
 	}
 	for local, told := range n.opt.Advertise {
 		fmt.Fprintf(&b, "    %v: %v\n", local, told)
 	}
+	fmt.Fprintf(&b, "tls: {certificate: %s, key: %s}\n", n.certificatePath(), n.keyPath())
 	if len(n.opt.Numbers) > 0 {
 		fmt.Fprintf(&b, "numbers: [%s]\n", strings.Join(n.opt.Numbers, ", "))
 	}
@@ -135,15 +135,21 @@ func (n *Node) Run(ctx context.Context) error {
 // WaitReady waits until the office answers SIP on its UDP and TCP addresses. It fails at once when the supervisor ended.
 func (n *Node) WaitReady(ctx context.Context) error {
 	return n.whileRunning(ctx, func(ctx context.Context) error {
-		return n.inside(func() error { return errors.Join(probeUDP(ctx, n.udp), probeTCP(ctx, n.tcp)) })
+		return n.inside(func() error { return errors.Join(probeUDP(ctx, n.ports.udp), probeTCP(ctx, n.ports.tcp)) })
 	})
 }
 
 // UDP is where phones register over UDP.
-func (n *Node) UDP() netip.AddrPort { return n.udp }
+func (n *Node) UDP() netip.AddrPort { return n.ports.udp }
 
 // TCP is where phones register over TCP.
-func (n *Node) TCP() netip.AddrPort { return n.tcp }
+func (n *Node) TCP() netip.AddrPort { return n.ports.tcp }
+
+// TLS is where phones register over TLS; they trust [Node.Trust].
+func (n *Node) TLS() netip.AddrPort { return n.ports.tls }
+
+// Sockets is how many the office has for SIP.
+func (n *Node) Sockets() int { return 3 }
 
 // Site is the office's name.
 func (n *Node) Site() string { return n.opt.Site }

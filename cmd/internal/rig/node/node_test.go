@@ -98,16 +98,16 @@ func TestChildrenAreFound(t *testing.T) {
 func TestAPortThatIsTaken(t *testing.T) {
 	t.Parallel()
 	addr := NewAddress()
-	udp, _, err := freePorts(addr, 0)
+	free, err := freePorts(addr, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(udp))
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(free.udp))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, _, err := freePorts(addr, udp.Port()); err == nil {
+	if _, err := freePorts(addr, free.udp.Port()); err == nil {
 		t.Error("a taken port was given out")
 	}
 }

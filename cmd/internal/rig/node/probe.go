@@ -25,19 +25,32 @@ func NewAddress() netip.Addr {
 	return netip.AddrFrom4([4]byte{127, byte(64 + n/250/256), byte(n / 250), byte(2 + n%250)})
 }
 
-// freePorts finds a UDP and a TCP port that are free on addr now; a port other than 0 must be free for both.
-func freePorts(addr netip.Addr, port uint16) (udp, tcp netip.AddrPort, err error) {
+// ports are where an office listens.
+type ports struct{ udp, tcp, tls netip.AddrPort }
+
+// freePorts finds ports that are free on addr now; a port other than 0 must be free for UDP and TCP, and the next one for
+// TLS.
+func freePorts(addr netip.Addr, port uint16) (free ports, err error) {
+	secure := uint16(0)
+	if port != 0 {
+		secure = port + 1
+	}
 	u, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, port)))
 	if err != nil {
-		return udp, tcp, fmt.Errorf("find a free port: %w", err)
+		return free, fmt.Errorf("find a free port: %w", err)
 	}
 	defer u.Close()
 	t, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr, port)))
 	if err != nil {
-		return udp, tcp, fmt.Errorf("find a free port: %w", err)
+		return free, fmt.Errorf("find a free port: %w", err)
 	}
 	defer t.Close()
-	return portOf(u.LocalAddr()), portOf(t.Addr()), nil
+	s, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr, secure)))
+	if err != nil {
+		return free, fmt.Errorf("find a free port: %w", err)
+	}
+	defer s.Close()
+	return ports{portOf(u.LocalAddr()), portOf(t.Addr()), portOf(s.Addr())}, nil
 }
 
 // freeTCP finds TCP ports that are free on addr now.

@@ -121,7 +121,9 @@ func (c *Call) setTarget(m *sipmsg.Message) {
 	if _, ok := c.p.resolve(c.dialog.target); !ok {
 		c.p.journal.violation(RuleContact, "%s with Contact %s, which is no address", m.Line(), contacts[0])
 	}
-	if strings.Contains(strings.ToLower(c.dialog.target), "transport=tcp") != (c.p.opt.Transport == TCP) {
+	_, param, _ := strings.Cut(strings.ToLower(c.dialog.target), ";transport=")
+	param, _, _ = strings.Cut(param, ";")
+	if param != strings.TrimPrefix(c.p.opt.Transport.param(), ";transport=") || !strings.HasPrefix(c.dialog.target, "sip:") {
 		c.p.journal.violation(RuleContact, "%s over %v with Contact %s", m.Line(), c.p.opt.Transport, contacts[0])
 	}
 }

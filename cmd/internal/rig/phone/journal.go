@@ -28,7 +28,7 @@ const (
 	RuleTags      Rule = "tags"            // of requests in a dialog (§12.2.2)
 	RuleTarget    Rule = "request-uri"     // is our Contact (§12.2.1.1, §16.5)
 	RuleRegister  Rule = "register"        // the 200 lists our Contact as sent (§10.3)
-	RuleFlow      Rule = "flow"            // a phone that registered over TCP is called over that connection (RFC 5626)
+	RuleFlow      Rule = "flow"            // a phone that registered over TCP or TLS is called over that connection (RFC 5626)
 	RuleOrder     Rule = "order"           // a provisional after the final response, an ACK for nothing …
 	RuleAfterEnd  Rule = "after-end"       // a call that the far side ended is not ended again
 	RuleStatus    Rule = "status"          // a response that makes no sense here

@@ -7,9 +7,11 @@ package phone
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,14 +26,27 @@ type Transport uint8
 const (
 	UDP Transport = iota
 	TCP
+	TLS
 )
 
 // String is the transport's name in Via.
 func (t Transport) String() string {
-	if t == TCP {
+	switch t {
+	case TCP:
 		return "TCP"
+	case TLS:
+		return "TLS"
+	case UDP:
 	}
 	return "UDP"
+}
+
+// param is what a SIP URI has behind it to say so.
+func (t Transport) param() string {
+	if t == UDP {
+		return ""
+	}
+	return ";transport=" + strings.ToLower(t.String())
 }
 
 // HoldMode is the direction that the phone offers to hold a call. The zero value is sendonly.
@@ -54,6 +69,7 @@ type Options struct {
 	Domain    string         // host of its address-of-record; empty: the registrar's address
 	Registrar netip.AddrPort // where requests outside of dialogs go
 	Transport Transport
+	Trust     *x509.CertPool // whom it trusts over TLS; the registrar is known by its address
 	Local     netip.Addr // address to bind; zero: the loopback of the registrar's family
 	Inside    Inside     // makes its sockets, where Local is; zero: here
 	Tone      float64    // hertz that it sends; 0 is silence
@@ -137,9 +153,7 @@ func New(opt Options) (*Phone, error) {
 		return nil, fmt.Errorf("start phone %s: %w", opt.Name, err)
 	}
 	p.contact = "sip:" + opt.Name + "@" + p.wire.local().String()
-	if opt.Transport == TCP {
-		p.contact += ";transport=tcp"
-	}
+	p.contact += opt.Transport.param()
 	p.group.Go(p.loop)
 	return p, nil
 }
@@ -218,7 +232,7 @@ func (p *Phone) Name() string { return p.opt.Name }
 // Contact is the URI that it registers.
 func (p *Phone) Contact() string { return p.contact }
 
-// Local is the address of its SIP socket; over TCP that of its listener.
+// Local is the address of its SIP socket; over TCP and TLS that of its listener.
 func (p *Phone) Local() netip.AddrPort { return p.wire.local() }
 
 // Incoming gives the calls that arrive, unless AutoAnswer is set.

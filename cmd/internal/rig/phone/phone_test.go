@@ -199,16 +199,13 @@ func TestRegistersWithDigest(t *testing.T) {
 	t.Parallel()
 	ctx := limit(t)
 	r := newRegistrar(t, "secret")
-	for _, transport := range []Transport{UDP, TCP} {
-		at := r.udpAddr()
-		if transport == TCP {
-			at = r.tcpAddr()
-		}
-		p := start(t, Options{Name: "4001", Password: "secret", Domain: "example.org", Registrar: at, Transport: transport})
+	for _, transport := range []Transport{UDP, TCP, TLS} {
+		at := r.at(transport)
+		p := start(t, Options{Name: "4001", Password: "secret", Domain: "example.org", Registrar: at, Transport: transport, Trust: r.trust})
 		must(t, p.Register(ctx))
 		must(t, p.Unregister(ctx))
 		clean(t, p)
-		wrong := start(t, Options{Name: "4001", Password: "wrong", Registrar: at, Transport: transport})
+		wrong := start(t, Options{Name: "4001", Password: "wrong", Registrar: at, Transport: transport, Trust: r.trust})
 		var status *StatusError
 		if err := wrong.Register(ctx); !errors.As(err, &status) || status.Status() != 403 {
 			t.Errorf("wrong password over %v: %v", transport, err)
@@ -219,17 +216,33 @@ func TestRegistersWithDigest(t *testing.T) {
 func TestRegistersAgainWhenTheConnectionBreaks(t *testing.T) {
 	t.Parallel()
 	ctx := limit(t)
-	r := newRegistrar(t, "secret")
-	p := start(t, Options{Name: "4001", Password: "secret", Registrar: r.tcpAddr(), Transport: TCP})
-	must(t, p.Register(ctx))
-	broken := time.Now()
-	r.drop()
-	at, err := p.WaitRegistered(ctx, broken)
-	must(t, err)
-	if d := at.Sub(broken); d > time.Second {
-		t.Errorf("registered again after %v", d)
+	for _, transport := range []Transport{TCP, TLS} {
+		r := newRegistrar(t, "secret")
+		p := start(t, Options{Name: "4001", Password: "secret", Registrar: r.at(transport), Transport: transport, Trust: r.trust})
+		must(t, p.Register(ctx))
+		broken := time.Now()
+		r.drop()
+		at, err := p.WaitRegistered(ctx, broken)
+		must(t, err)
+		if d := at.Sub(broken); d > time.Second {
+			t.Errorf("registered again over %v after %v", transport, d)
+		}
+		clean(t, p)
 	}
-	clean(t, p)
+}
+
+// A registrar that proves nothing is told nothing.
+func TestTrustsItsAuthorityAlone(t *testing.T) {
+	t.Parallel()
+	r, other := newRegistrar(t, "secret"), newRegistrar(t, "secret")
+	p := start(t, Options{Name: "4001", Password: "secret", Registrar: r.at(TLS), Transport: TLS, Trust: other.trust})
+	registering, cancel := context.WithCancel(limit(t))
+	go func() { _ = p.Register(registering); cancel() }()
+	must(t, eventually(limit(t), func() bool { return len(p.Violations()) > 0 }))
+	cancel()
+	if v := p.Violations()[0]; v.Rule != RuleNetwork || !strings.Contains(v.Detail, "certificate") {
+		t.Errorf("saw %v", v)
+	}
 }
 
 func TestStrictness(t *testing.T) {

@@ -117,7 +117,7 @@ func (p *Phone) checkRequest(req *sipmsg.Message, from netip.AddrPort) {
 	if _, ok := sipmsg.Param(req.Get("from"), "tag"); !ok {
 		p.journal.violation(RuleTags, "%s without a From tag", req.Line())
 	}
-	if p.opt.Transport == TCP && p.registration.active && from != p.opt.Registrar {
+	if p.opt.Transport != UDP && p.registration.active && from != p.opt.Registrar {
 		p.journal.violation(RuleFlow, "%s over a connection from %v, registered over one to %v",
 			req.Line(), from, p.opt.Registrar)
 	}

@@ -2,6 +2,8 @@ package phone
 
 import (
 	"bufio"
+	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/netip"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/mss-federation/mss/cmd/internal/rig/sipmsg"
+	"github.com/mss-federation/mss/pkg/servercert/servercerttest"
 )
 
 // registrar is the least that a phone can register at: it challenges, checks the digest, echoes the Contact.
@@ -16,11 +19,13 @@ type registrar struct {
 	t        *testing.T
 	password string
 	udp      *net.UDPConn
-	tcp      *net.TCPListener
+	tcp      net.Listener
+	tls      net.Listener
+	trust    *x509.CertPool
 	group    sync.WaitGroup
 
 	mu       sync.Mutex
-	conns    []*net.TCPConn
+	conns    []net.Conn
 	accepted int
 	spoil    func(*sipmsg.Message) // changes a response before it leaves
 }
@@ -37,15 +42,51 @@ func newRegistrar(t *testing.T, password string) *registrar {
 	if r.tcp, err = net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}); err != nil {
 		t.Fatal(err)
 	}
+	r.secure()
 	r.group.Go(r.serveUDP)
-	r.group.Go(r.serveTCP)
+	r.group.Go(func() { r.serve(r.tcp) })
+	r.group.Go(func() { r.serve(r.tls) })
 	t.Cleanup(func() {
 		_ = r.udp.Close()
 		_ = r.tcp.Close()
+		_ = r.tls.Close()
 		r.drop()
 		r.group.Wait()
 	})
 	return r
+}
+
+// secure listens over TLS too.
+func (r *registrar) secure() {
+	authority, err := servercerttest.NewAuthority()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	certificate, key, err := authority.Issue(servercerttest.Server{Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.trust = authority.Pool()
+	r.tls, err = tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// at is where phones of a transport register.
+func (r *registrar) at(t Transport) netip.AddrPort {
+	switch t {
+	case TCP:
+		return r.tcpAddr()
+	case TLS:
+		return r.tls.Addr().(*net.TCPAddr).AddrPort()
+	case UDP:
+	}
+	return r.udpAddr()
 }
 
 func (r *registrar) udpAddr() netip.AddrPort { return r.udp.LocalAddr().(*net.UDPAddr).AddrPort() }
@@ -74,9 +115,9 @@ func (r *registrar) serveUDP() {
 	}
 }
 
-func (r *registrar) serveTCP() {
+func (r *registrar) serve(listener net.Listener) {
 	for {
-		c, err := r.tcp.AcceptTCP()
+		c, err := listener.Accept()
 		if err != nil {
 			return
 		}

@@ -13,7 +13,7 @@ const maxDatagram = 65535
 // wire carries whole messages. send is called by the loop alone and never blocks for long; what arrives is
 // posted to the loop.
 type wire interface {
-	// send returns at once; to is used by UDP only, over TCP everything goes down the one connection.
+	// send returns at once; to is used by UDP only, elsewhere everything goes down the one connection.
 	send(data []byte, to netip.AddrPort)
 	// ready says whether send goes out now; if not, a connection is being made.
 	ready() bool
@@ -24,10 +24,10 @@ type wire interface {
 }
 
 func newWire(ctx context.Context, p *Phone) (wire, error) {
-	if p.opt.Transport == TCP {
-		return newTCP(ctx, p)
+	if p.opt.Transport == UDP {
+		return newUDP(p)
 	}
-	return newUDP(p)
+	return newStream(ctx, p)
 }
 
 // udpWire is one socket.

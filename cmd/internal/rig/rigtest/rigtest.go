@@ -35,9 +35,14 @@ func CleanUp(tb testing.TB, n interface {
 // allows.
 func Phone(tb testing.TB, n *node.Node, opt phone.Options, allowed ...phone.Rule) *phone.Phone {
 	tb.Helper()
-	opt.Registrar = n.UDP()
-	if opt.Transport == phone.TCP {
+	opt.Trust = n.Trust()
+	switch opt.Transport {
+	case phone.UDP:
+		opt.Registrar = n.UDP()
+	case phone.TCP:
 		opt.Registrar = n.TCP()
+	case phone.TLS:
+		opt.Registrar = n.TLS()
 	}
 	if opt.Password == "" {
 		opt.Password = n.Password(opt.Name)

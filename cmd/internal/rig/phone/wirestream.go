@@ -3,6 +3,7 @@ package phone
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -18,28 +19,28 @@ const (
 	writeTimeout = 2 * time.Second
 )
 
-// tcpWire keeps one connection to the registrar, dialled when first needed and again whenever it closes, and
-// a listener, whose address is the Contact.
-type tcpWire struct {
+// streamWire keeps one connection to the registrar, over TCP or TLS, dialled when first needed and again whenever it
+// closes, and a listener, whose address is the Contact. Over TLS nobody may come there: a phone has no certificate.
+type streamWire struct {
 	p        *Phone
 	ctx      context.Context
 	listener *net.TCPListener
 	addr     netip.AddrPort
 
 	// Owned by the phone's loop.
-	conn    *net.TCPConn
+	conn    net.Conn
 	dialing bool
 	waiting [][]byte // for the connection
-	inbound map[netip.AddrPort]*net.TCPConn
+	inbound map[netip.AddrPort]net.Conn
 	closed  bool
 }
 
-func newTCP(ctx context.Context, p *Phone) (*tcpWire, error) {
+func newStream(ctx context.Context, p *Phone) (*streamWire, error) {
 	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(p.opt.Local, 0)))
 	if err != nil {
 		return nil, fmt.Errorf("listen on TCP: %w", err)
 	}
-	w := &tcpWire{p: p, ctx: ctx, listener: l, inbound: map[netip.AddrPort]*net.TCPConn{}}
+	w := &streamWire{p: p, ctx: ctx, listener: l, inbound: map[netip.AddrPort]net.Conn{}}
 	if a, ok := l.Addr().(*net.TCPAddr); ok {
 		w.addr = unmap(a.AddrPort())
 	}
@@ -47,9 +48,9 @@ func newTCP(ctx context.Context, p *Phone) (*tcpWire, error) {
 	return w, nil
 }
 
-func (w *tcpWire) local() netip.AddrPort { return w.addr }
+func (w *streamWire) local() netip.AddrPort { return w.addr }
 
-func (w *tcpWire) accept() {
+func (w *streamWire) accept() {
 	for {
 		conn, err := w.listener.AcceptTCP()
 		if err != nil {
@@ -57,7 +58,10 @@ func (w *tcpWire) accept() {
 		}
 		from := remoteOf(conn)
 		w.p.post(func() {
-			if w.closed {
+			if w.p.opt.Transport == TLS && !w.closed {
+				w.p.journal.violation(RuleFlow, "a connection from %v: a phone over TLS is reached by its own alone", from)
+			}
+			if w.p.opt.Transport == TLS || w.closed {
 				_ = conn.Close()
 				return
 			}
@@ -75,7 +79,7 @@ func remoteOf(c *net.TCPConn) netip.AddrPort {
 }
 
 // send goes to the inbound connection from that address if there is one, else down the phone's own.
-func (w *tcpWire) send(data []byte, to netip.AddrPort) {
+func (w *streamWire) send(data []byte, to netip.AddrPort) {
 	conn := w.conn
 	if in := w.inbound[to]; in != nil {
 		conn = in
@@ -91,7 +95,7 @@ func (w *tcpWire) send(data []byte, to netip.AddrPort) {
 	}
 }
 
-func write(conn *net.TCPConn, data []byte) error {
+func write(conn net.Conn, data []byte) error {
 	if err := conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return fmt.Errorf("set deadline: %w", err)
 	}
@@ -102,25 +106,23 @@ func write(conn *net.TCPConn, data []byte) error {
 }
 
 // dial connects in the background, trying for as long as the phone lives.
-func (w *tcpWire) dial() {
+func (w *streamWire) dial() {
 	if w.dialing || w.closed || w.conn != nil {
 		return
 	}
 	w.dialing = true
 	w.p.group.Go(func() {
-		dialer := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(w.p.opt.Local, 0))}
 		for wait := redialFirst; ; wait = min(2*wait, redialMost) {
-			var c net.Conn
-			err := w.p.opt.Inside(func() (err error) {
-				c, err = dialer.DialContext(w.ctx, "tcp", w.p.opt.Registrar.String())
-				return err
-			})
-			if conn, ok := c.(*net.TCPConn); ok && err == nil {
+			conn, err := w.connect()
+			if err == nil {
 				w.p.post(func() { w.connected(conn) })
 				if w.ctx.Err() != nil {
 					_ = conn.Close() // the loop may have ended and dropped what was posted
 				}
 				return
+			}
+			if bad, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+				w.p.post(func() { w.p.journal.violation(RuleNetwork, "the registrar's certificate: %v", bad) })
 			}
 			select {
 			case <-w.ctx.Done():
@@ -131,7 +133,27 @@ func (w *tcpWire) dial() {
 	})
 }
 
-func (w *tcpWire) connected(conn *net.TCPConn) {
+// connect makes one attempt. A listener whose process is being started takes the connection and shakes hands later:
+// there is no limit but the phone's life.
+func (w *streamWire) connect() (conn net.Conn, err error) {
+	dialer := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(w.p.opt.Local, 0))}
+	err = w.p.opt.Inside(func() (err error) {
+		conn, err = dialer.DialContext(w.ctx, "tcp", w.p.opt.Registrar.String())
+		return err
+	})
+	if err != nil || w.p.opt.Transport == TCP {
+		return conn, err
+	}
+	secure := tls.Client(conn, &tls.Config{
+		RootCAs: w.p.opt.Trust, ServerName: w.p.opt.Registrar.Addr().String(), MinVersion: tls.VersionTLS12,
+	})
+	if err := secure.HandshakeContext(w.ctx); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return secure, nil
+}
+
+func (w *streamWire) connected(conn net.Conn) {
 	w.dialing = false
 	if w.closed {
 		_ = conn.Close()
@@ -142,12 +164,12 @@ func (w *tcpWire) connected(conn *net.TCPConn) {
 	w.p.connected()
 }
 
-func (w *tcpWire) ready() bool {
+func (w *streamWire) ready() bool {
 	w.dial()
 	return w.conn != nil
 }
 
-func (w *tcpWire) flush() {
+func (w *streamWire) flush() {
 	waiting := w.waiting
 	w.waiting = nil
 	for _, data := range waiting {
@@ -156,7 +178,7 @@ func (w *tcpWire) flush() {
 }
 
 // read posts each message; ping and pong stay here.
-func (w *tcpWire) read(conn *net.TCPConn, from netip.AddrPort) {
+func (w *streamWire) read(conn net.Conn, from netip.AddrPort) {
 	r := bufio.NewReader(conn)
 	for {
 		data, err := sipmsg.ReadFrom(r)
@@ -174,7 +196,7 @@ func (w *tcpWire) read(conn *net.TCPConn, from netip.AddrPort) {
 }
 
 // lost forgets a connection and, when it was the phone's own, makes a new one at once.
-func (w *tcpWire) lost(conn *net.TCPConn, from netip.AddrPort) {
+func (w *streamWire) lost(conn net.Conn, from netip.AddrPort) {
 	_ = conn.Close()
 	if w.inbound[from] == conn {
 		delete(w.inbound, from)
@@ -186,7 +208,7 @@ func (w *tcpWire) lost(conn *net.TCPConn, from netip.AddrPort) {
 	}
 }
 
-func (w *tcpWire) close() {
+func (w *streamWire) close() {
 	w.closed = true
 	_ = w.listener.Close()
 	if w.conn != nil {
