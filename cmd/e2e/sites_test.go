@@ -26,6 +26,8 @@ func TestTwoSites(t *testing.T) {
 		{"TCP to UDP", phone.Options{Name: "4001", Transport: phone.TCP}, phone.Options{Name: "1001"}},
 		{"UDP to TCP", phone.Options{Name: "4001"}, phone.Options{Name: "1001", Transport: phone.TCP}},
 		{"TCP to TCP", phone.Options{Name: "1001", Transport: phone.TCP}, phone.Options{Name: "4001", Transport: phone.TCP}},
+		{"TLS to TLS", phone.Options{Name: "4001", Transport: phone.TLS}, phone.Options{Name: "1001", Transport: phone.TLS}},
+		{"UDP to TLS", phone.Options{Name: "1001"}, phone.Options{Name: "4001", Transport: phone.TLS}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ctx := limit(t)

@@ -17,8 +17,11 @@ import (
 )
 
 func registrarFor(n *node.Node, transport string) netip.AddrPort {
-	if transport == "tcp" {
+	switch transport {
+	case "tcp":
 		return n.TCP()
+	case "tls":
+		return n.TLS()
 	}
 	return n.UDP()
 }
@@ -44,10 +47,10 @@ func startBaresip(t *testing.T, n *node.Node, user, transport string) *baresip.A
 }
 
 // TestTwoBaresips lets two phones of somebody else's making call each other, in one office and in two, both ways, over
-// UDP and TCP: tones in both recordings, digits, hang-up from either side, hold and resume.
+// UDP, TCP and TLS: tones in both recordings, digits, hang-up from either side, hold and resume.
 func TestTwoBaresips(t *testing.T) {
 	t.Parallel()
-	for _, transport := range []string{"udp", "tcp"} {
+	for _, transport := range []string{"udp", "tcp", "tls"} {
 		t.Run("one office "+transport, func(t *testing.T) {
 			t.Parallel()
 			n := office(t, "")
@@ -90,14 +93,21 @@ func baresipCall(t *testing.T, from, to *baresip.Agent, uri string, calleeHangsU
 	_, toSeen, err = to.Wait(ctx, toSeen, "CALL_ESTABLISHED")
 	must(t, err)
 	wait(ctx, 1500*time.Millisecond) // for the recordings, which end with the first re-INVITE
-	for _, digit := range "5#" {
-		must(t, from.Digit(ctx, digit))
-		toSeen = wantDigit(t, to, toSeen, digit)
-		must(t, to.Digit(ctx, digit))
-		fromSeen = wantDigit(t, from, fromSeen, digit)
+	digits := func(all string) {
+		for _, digit := range all {
+			must(t, from.Digit(ctx, digit))
+			toSeen = wantDigit(t, to, toSeen, digit)
+			must(t, to.Digit(ctx, digit))
+			fromSeen = wantDigit(t, from, fromSeen, digit)
+		}
 	}
+	digits("5#")
 	must(t, from.Hold(ctx))
 	must(t, from.Resume(ctx))
+	digits("7*") // the voice's way is open again, both ways
+	must(t, to.Hold(ctx))
+	must(t, to.Resume(ctx))
+	digits("0")
 	if calleeHangsUp {
 		from, to, fromSeen, toSeen = to, from, toSeen, fromSeen
 	}
@@ -135,7 +145,7 @@ func heard(t *testing.T, a *baresip.Agent, far, own float64) {
 // TestBaresipAndOurPhone has tones measured while calls are held and resumed, from either side.
 func TestBaresipAndOurPhone(t *testing.T) {
 	t.Parallel()
-	for _, transport := range []string{"udp", "tcp"} {
+	for _, transport := range []string{"udp", "tcp", "tls"} {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
 			ctx := limit(t)

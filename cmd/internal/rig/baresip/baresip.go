@@ -132,7 +132,8 @@ func (a *Agent) configure(opt Options) (control netip.AddrPort, err error) {
 	return control, nil
 }
 
-// freePorts finds a port that is free over UDP and TCP, and another that is free over TCP.
+// freePorts finds a port that is free over UDP and TCP, with the next one free over TCP for TLS, and another that is free
+// over TCP.
 func freePorts() (sip, control netip.AddrPort, err error) {
 	for range 20 {
 		sip, control, err = tryPorts()
@@ -163,6 +164,12 @@ func tryPorts() (sip, control netip.AddrPort, err error) {
 	if err != nil {
 		return sip, control, err
 	}
+	next := netip.AddrPortFrom(sip.Addr(), sip.Port()+1)
+	secure, err := net.Listen("tcp", next.String()) //nolint:noctx // binds and closes
+	if err != nil {
+		return sip, control, err
+	}
+	defer secure.Close()
 	control, err = netip.ParseAddrPort(second.Addr().String())
 	return sip, control, err
 }

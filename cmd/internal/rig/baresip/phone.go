@@ -14,7 +14,7 @@ import (
 type Account struct {
 	User, Password string
 	Registrar      netip.AddrPort
-	Transport      string // udp or tcp
+	Transport      string // udp, tcp or tls; baresip 1.0 verifies no certificate
 	Codec          string // PCMU or PCMA; empty: both
 	AutoAnswer     bool
 	NoRegister     bool // calls are made and taken without a registration

@@ -70,9 +70,9 @@ type Options struct {
 	Registrar netip.AddrPort // where requests outside of dialogs go
 	Transport Transport
 	Trust     *x509.CertPool // whom it trusts over TLS; the registrar is known by its address
-	Local     netip.Addr // address to bind; zero: the loopback of the registrar's family
-	Inside    Inside     // makes its sockets, where Local is; zero: here
-	Tone      float64    // hertz that it sends; 0 is silence
+	Local     netip.Addr     // address to bind; zero: the loopback of the registrar's family
+	Inside    Inside         // makes its sockets, where Local is; zero: here
+	Tone      float64        // hertz that it sends; 0 is silence
 	Codec     voice.Codec
 	OneCodec  bool          // offer and accept Codec alone, not the other one too
 	Expires   time.Duration // asked for in REGISTER; zero: one hour
