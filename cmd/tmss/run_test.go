@@ -67,6 +67,11 @@ func TestRunServesAndStops(t *testing.T) {
 	if daemontest.Running(p.PIDs("hub", "directory", 1)[0]) {
 		t.Error("the directory outlived the hub")
 	}
+	for line := range strings.Lines(p.Stderr.String()) {
+		if strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR") {
+			t.Errorf("start, service and an end that was asked for are nothing to worry about: %s", line)
+		}
+	}
 	running(t, path)
 	if s := getStatus(t.Context(), t, api(t, path)); s.GetSites() != 1 {
 		t.Errorf("after a restart: %v", s)

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
@@ -51,6 +52,7 @@ type member struct {
 	trust   *identity.Trust
 	fronts  []*front
 	etcd    *embed.Etcd
+	ending  atomic.Bool // etcd's last words are no news
 }
 
 // open takes what may belong to somebody else: the folder, the credentials, the ports. Then it starts etcd.
@@ -59,7 +61,7 @@ func open(o *Options) (*member, error) {
 	if err := m.acquire(); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
-	config, err := etcdConfig(o, m.source.Current())
+	config, err := etcdConfig(o, m.source.Current(), &m.ending)
 	if err == nil {
 		m.etcd, err = embed.StartEtcd(config)
 	}
@@ -157,6 +159,7 @@ func (m *member) announce(ctx context.Context) {
 
 // close gives back what open took, last first.
 func (m *member) close() error {
+	m.ending.Store(true)
 	if m.etcd != nil {
 		m.etcd.Close()
 	}

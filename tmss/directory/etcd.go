@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
@@ -27,10 +28,10 @@ const (
 const nobody = "127.0.0.1:2380"
 
 // etcdConfig is etcd behind our fronts: plain on Unix sockets inward, TLS outward to other members.
-func etcdConfig(o *Options, credentials *identity.Credentials) (*embed.Config, error) {
+func etcdConfig(o *Options, credentials *identity.Credentials, ending *atomic.Bool) (*embed.Config, error) {
 	c := embed.NewConfig()
 	c.Name, c.Dir = o.Name, filepath.Join(o.Dir, "etcd")
-	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(o.Logger))
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(o.Logger, ending))
 	c.InitialClusterToken = credentials.Node.Domain
 	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModePeriodic, compaction
 	c.QuotaBackendBytes = quota
