@@ -14,6 +14,7 @@ import (
 	"github.com/mss-federation/mss/cmd/internal/rig/netns"
 	"github.com/mss-federation/mss/cmd/internal/rig/node"
 	"github.com/mss-federation/mss/cmd/internal/rig/phone"
+	"github.com/mss-federation/mss/cmd/internal/rig/rigtest"
 )
 
 const (
@@ -60,7 +61,7 @@ func newInternet(t *testing.T, forward bool) *internet {
 	space, wire := i.machine("hub", i.public)
 	i.hub, err = node.StartHub(within(t, natPatience), node.HubOptions{Bin: bin, Addr: wire.Addr(), Inside: space.Do})
 	must(t, err)
-	cleanUp(t, i.hub)
+	rigtest.CleanUp(t, i.hub)
 	i.london = i.office("london", "10.1", "4xxx", map[string]float64{"4001": 440, "4002": 620}, forward)
 	i.hongkong = i.office("hongkong", "10.2", "1xxx", map[string]float64{"1001": 770, "1002": 1090}, false)
 	ctx := within(t, natPatience)
@@ -112,7 +113,7 @@ func (i *internet) office(site, nets, numbers string, users map[string]float64, 
 	}
 	n := &natted{users: users}
 	for name := range users {
-		o.Users = append(o.Users, node.User{Name: name, Password: password(name)})
+		o.Users = append(o.Users, node.User{Name: name, Password: "kettle-bridge-" + name + "-lamp"})
 	}
 	ctx := within(t, natPatience)
 	must(t, i.hub.AddSite(ctx, site, numbers))
@@ -120,13 +121,11 @@ func (i *internet) office(site, nets, numbers string, users map[string]float64, 
 	must(t, err)
 	n.Node, err = node.Start(ctx, o)
 	must(t, err)
-	cleanUp(t, n)
+	rigtest.CleanUp(t, n)
 	desk, wire := i.machine(site+"-desk", phones)
 	n.desk, n.at = desk, wire.Addr()
 	return n
 }
-
-func password(user string) string { return "kettle-bridge-" + user + "-lamp" }
 
 // translate makes a space a NAT router: eth0 is inside, eth1 outside. It forgets soon.
 func translate(t *testing.T, router *netns.Space) {
@@ -144,19 +143,7 @@ func translate(t *testing.T, router *netns.Space) {
 // register starts a phone at its office's desk.
 func (n *natted) register(t *testing.T, name string) *phone.Phone {
 	t.Helper()
-	p, err := phone.New(phone.Options{
-		Name: name, Password: password(name), Registrar: n.UDP(), Domain: n.Realm(), Tone: n.users[name], Local: n.at, Inside: n.desk.Do,
-	})
-	must(t, err)
-	t.Cleanup(func() {
-		p.Close()
-		for _, v := range p.Violations() {
-			t.Errorf("phone %s saw: %v", name, v)
-		}
-		if t.Failed() {
-			t.Log(p.TranscriptText())
-		}
-	})
+	p := rigtest.Phone(t, n.Node, phone.Options{Name: name, Tone: n.users[name], Local: n.at, Inside: n.desk.Do})
 	must(t, p.Register(within(t, natPatience)))
 	return p
 }
@@ -304,26 +291,4 @@ func (n *natted) ends(ctx context.Context, t *testing.T, from, to string) []ende
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-}
-
-// cleanUp stops a node with the test, looks for what it left, and shows its log if the test failed.
-func cleanUp(t *testing.T, n interface {
-	Stop() error
-	Log() string
-	Dir() string
-	Remove() error
-},
-) {
-	t.Helper()
-	t.Cleanup(func() {
-		if err := n.Stop(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Logf("log of %s:\n%s", n.Dir(), n.Log())
-		}
-		if err := n.Remove(); err != nil {
-			t.Error(err)
-		}
-	})
 }
