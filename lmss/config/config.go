@@ -70,8 +70,8 @@ type Listen struct {
 	// TLS are the listeners for phones that encrypt; they need Config.TLS. Empty means none.
 	TLS []netip.AddrPort `yaml:"tls"`
 	// Advertise gives, for a local address, the one that others must use instead, in SIP and in SDP, as behind a NAT
-	// that forwards the same ports; the addresses are those of UDP and TCP and of Media.Addresses. Empty means that local
-	// addresses are told as they are.
+	// that forwards the same ports; the addresses are those of UDP, TCP and TLS and of Media.Addresses. Phones on a
+	// network that this machine is connected to are told the local one all the same. Empty means that all are.
 	Advertise map[netip.Addr]netip.Addr `yaml:"advertise"`
 }
 

@@ -85,7 +85,7 @@ func benchSite(b *testing.B, line *loopLine) *site {
 	s, err := assemble(parts{
 		call: call.Config{Domain: "example.org", Anchor: true}, realm: "example.org", users: directory, workers: 1,
 		logger: slog.New(slog.DiscardHandler), media: &promptVoice{}, store: promptStore{}, notes: promptStore{},
-		voice: func(a netip.Addr) (netip.Addr, netip.Addr) { return a, a },
+		voice: func(a, _ netip.Addr) (netip.Addr, netip.Addr) { return a, a },
 	})
 	if err != nil {
 		b.Fatal(err)

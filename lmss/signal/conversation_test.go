@@ -195,7 +195,7 @@ func conversationSite(t *testing.T, sc *scene, ledger *ledger, change ...func(*p
 	p := parts{
 		call: call.Config{Domain: "example.org", Anchor: true}, realm: "example.org", users: directory, workers: 1,
 		network: host, logger: testLogger(t), media: &voice{open: map[uint64]bool{}, port: 30000}, store: ledger,
-		voice: func(a netip.Addr) (netip.Addr, netip.Addr) { return a, a },
+		voice: func(a, _ netip.Addr) (netip.Addr, netip.Addr) { return a, a },
 	}
 	for _, c := range change {
 		c(&p)

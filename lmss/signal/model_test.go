@@ -140,7 +140,7 @@ func (m *model) build(world *memnet.Net, voice call.Media) {
 	m.office, err = assemble(parts{
 		call: call.Config{Domain: "example.org", Anchor: voice != nil, NextGroup: patience}, realm: "example.org", users: directory, workers: 1,
 		network: host, logger: modelLogger(m), media: voice, store: m.ledger, notes: notepad{m},
-		voice: func(a netip.Addr) (netip.Addr, netip.Addr) { return a, a },
+		voice: func(a, _ netip.Addr) (netip.Addr, netip.Addr) { return a, a },
 	})
 	if err != nil {
 		m.t.Fatal(err)

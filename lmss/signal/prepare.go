@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -106,7 +105,7 @@ func configured(c *config.Config) parts {
 		},
 		realm: c.Realm, algorithm: digest.MD5, workers: c.Workers, trace: int(c.Trace.Bytes),
 		timers:    siptx.Timers{T1: c.Timers.T1, T2: c.Timers.T2, T4: c.Timers.T4, C: c.Timers.C},
-		advertise: c.Listen.Advertised, nonceLife: c.Digest.NonceLife,
+		nonceLife: c.Digest.NonceLife,
 		registrar: registrar.Options{
 			DefaultExpires: c.Registrar.DefaultExpires, MinExpires: c.Registrar.MinExpires, MaxExpires: c.Registrar.MaxExpires,
 			MaxBindings: c.Registrar.TotalBindings, PingInterval: c.Registrar.NATPing,
@@ -118,24 +117,9 @@ func configured(c *config.Config) parts {
 	for _, n := range c.Numbers {
 		p.plan.Own = append(p.plan.Own, n.Prefix())
 	}
-	p.voice = voiceAddresses(c)
+	p.told = telling{listen: c.Listen, networks: connected()}.to
+	p.voice = voiceAddresses(c.Media.Addresses, p.told)
 	return p
-}
-
-// voiceAddresses chooses the relay's address of a leg: the one that it uses for SIP where voice has it
-// too, else the first of the same family.
-func voiceAddresses(c *config.Config) func(netip.Addr) (bind, shown netip.Addr) {
-	return func(local netip.Addr) (netip.Addr, netip.Addr) {
-		local = local.Unmap()
-		bind := local
-		if !slices.Contains(c.Media.Addresses, local) {
-			i := slices.IndexFunc(c.Media.Addresses, func(a netip.Addr) bool { return a.Is4() == local.Is4() })
-			if i >= 0 {
-				bind = c.Media.Addresses[i]
-			}
-		}
-		return bind, c.Listen.Advertised(bind)
-	}
 }
 
 // loadUsers takes those of the store, and over them those of the file.

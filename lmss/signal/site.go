@@ -45,9 +45,10 @@ type parts struct {
 	dns       *siptarget.DNS // nil: no name is known
 	uplink    *uplink.Uplink // nil: none
 	alarm     string         // why there is no uplink although there should be one
-	// advertise gives the address that peers see for a local one; nil is the same. voice gives the one for RTP.
-	advertise func(local netip.Addr) netip.Addr
-	voice     func(local netip.Addr) (bind, shown netip.Addr)
+	// told gives the address that a peer is told for a local one; nil is the same. voice gives the one for RTP. The zero
+	// peer is another site, wherever that is.
+	told  func(local, peer netip.Addr) netip.Addr
+	voice func(local, peer netip.Addr) (bind, shown netip.Addr)
 }
 
 // site is the assembled signalling of one office.
@@ -154,27 +155,6 @@ func (s *site) presence(name federation.User) dialplan.Presence {
 		return dialplan.Disabled
 	}
 	return dialplan.Known
-}
-
-// sentBy is the address that peers of a flow see: each leg has its own local address.
-func (s *site) sentBy(flow siptransport.Flow) netip.AddrPort {
-	local := s.localOf(flow)
-	if s.advertise == nil {
-		return local
-	}
-	return netip.AddrPortFrom(s.advertise(local.Addr()), local.Port())
-}
-
-func (s *site) voiceAddr(flow siptransport.Flow) (bind, shown netip.Addr) {
-	return s.voice(s.localOf(flow).Addr())
-}
-
-func (s *site) localOf(flow siptransport.Flow) netip.AddrPort {
-	if flow.Local.IsValid() {
-		return flow.Local
-	}
-	local, _ := s.endpoint.LocalFor(flow.Transport, flow.Remote.Addr())
-	return local
 }
 
 // find looks for a phone that lost its connection: by instance, by the Contact it had, else the one phone

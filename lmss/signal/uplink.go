@@ -38,7 +38,10 @@ func (p *prepared) openUplink(o *Options) error {
 	options := uplink.Options{
 		Site: c.Site, Domain: federation.Domain(c.Domain), Prefer: c.Uplinks, Home: home, Credentials: credentials,
 		Network: o.Network, Logger: o.Logger, Software: o.Software, Reach: reaches[c.Media.Reachable],
-		Forwarded: func(local netip.Addr) bool { bind, shown := p.voice(local); return bind != shown },
+		Forwarded: func(local netip.Addr) bool {
+			bind, shown := p.voice(local, netip.Addr{})
+			return bind != shown
+		},
 	}
 	for _, n := range c.Numbers {
 		options.Numbers = append(options.Numbers, n.NLRI(c.Domain))

@@ -27,7 +27,7 @@ const (
 	heardWithin = 2 * time.Second
 )
 
-// natted is an office behind a NAT: its L-MSS stands between the phones' network and the router's.
+// natted is an office behind a NAT: L-MSS, phones and router are on one network.
 type natted struct {
 	*node.Node
 
@@ -62,8 +62,8 @@ func newInternet(t *testing.T, forward bool) *internet {
 	i.hub, err = node.StartHub(within(t, natPatience), node.HubOptions{Bin: bin, Addr: wire.Addr(), Inside: space.Do})
 	must(t, err)
 	rigtest.CleanUp(t, i.hub)
-	i.london = i.office("london", "10.1", "4xxx", map[string]float64{"4001": 440, "4002": 620}, forward)
-	i.hongkong = i.office("hongkong", "10.2", "1xxx", map[string]float64{"1001": 770, "1002": 1090}, false)
+	i.london = i.office("london", "10.1.0.0/24", "4xxx", map[string]float64{"4001": 440, "4002": 620}, forward)
+	i.hongkong = i.office("hongkong", "10.2.0.0/24", "1xxx", map[string]float64{"1001": 770, "1002": 1090}, false)
 	ctx := within(t, natPatience)
 	must(t, errors.Join(i.london.WaitUplink(ctx, "a"), i.hongkong.WaitUplink(ctx, "a"), i.hub.WaitRoutes(ctx, "london", "hongkong"),
 		i.hub.WaitTakesCalls(ctx)))
@@ -80,35 +80,27 @@ func (i *internet) machine(name string, s *netns.Switch) (*netns.Space, *netns.W
 	return space, wire
 }
 
-func (i *internet) lan(subnet string) *netns.Switch {
-	i.t.Helper()
-	s, err := i.net.Switch(netip.MustParsePrefix(subnet))
-	must(i.t, err)
-	return s
-}
-
 // office makes an office and the router before it. With forward, the router forwards the voice ports.
-func (i *internet) office(site, nets, numbers string, users map[string]float64, forward bool) *natted {
+func (i *internet) office(site, subnet, numbers string, users map[string]float64, forward bool) *natted {
 	i.t.Helper()
 	t := i.t
-	phones, outside := i.lan(nets+".0.0/24"), i.lan(nets+".9.0/24")
-	server, inner := i.machine(site, phones)
-	outer, err := outside.Plug(server)
+	inside, err := i.net.Switch(netip.MustParsePrefix(subnet))
 	must(t, err)
-	router, gateway := i.machine(site+"-nat", outside)
+	server, wire := i.machine(site, inside)
+	router, gateway := i.machine(site+"-nat", inside)
 	public, err := i.public.Plug(router)
 	must(t, err)
 	translate(t, router)
 	_, err = server.Run("ip", "route", "add", "default", "via", gateway.Addr().String())
 	must(t, err)
 	o := node.Options{
-		Bin: bin, Site: site, Numbers: []string{numbers}, Addr: inner.Addr(), Inside: server.Do,
-		Extra: fmt.Sprintf("media: {addresses: [%v, %v], ports: 20000-20099}", inner.Addr(), outer.Addr()),
+		Bin: bin, Site: site, Numbers: []string{numbers}, Addr: wire.Addr(), Inside: server.Do,
+		Extra: "media: {ports: 20000-20099}",
 	}
 	if forward {
-		o.Advertise = map[netip.Addr]netip.Addr{outer.Addr(): public.Addr()}
+		o.Advertise = map[netip.Addr]netip.Addr{wire.Addr(): public.Addr()}
 		_, err = router.Run("iptables", "-w", "10", "-t", "nat", "-A", "PREROUTING", "-i", "eth1", "-p", "udp", "--dport", "20000:20099",
-			"-j", "DNAT", "--to-destination", outer.Addr().String())
+			"-j", "DNAT", "--to-destination", wire.Addr().String())
 		must(t, err)
 	}
 	n := &natted{users: users}
@@ -122,8 +114,8 @@ func (i *internet) office(site, nets, numbers string, users map[string]float64, 
 	n.Node, err = node.Start(ctx, o)
 	must(t, err)
 	rigtest.CleanUp(t, n)
-	desk, wire := i.machine(site+"-desk", phones)
-	n.desk, n.at = desk, wire.Addr()
+	desk, plug := i.machine(site+"-desk", inside)
+	n.desk, n.at = desk, plug.Addr()
 	return n
 }
 
