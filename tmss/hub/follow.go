@@ -197,7 +197,11 @@ func (h *hub) sortConnections() {
 // linkChanged tells the neighbours' keeper whether calls reach a node.
 func (h *hub) linkChanged(node federation.NodeID, state nodelink.State) {
 	h.options.Logger.Info("trunk changed", "peer", string(node), "state", state.String())
-	h.peering.TrunkChanged(node, state != nodelink.Down)
+	if state == nodelink.Suspect {
+		h.peering.TrunkSilent(node)
+		return
+	}
+	h.peering.TrunkChanged(node, state == nodelink.Alive)
 }
 
 // hubsOf is the list of hubs that sites are told: those that are there, and this one in any case.

@@ -19,7 +19,8 @@ const (
 // we can look whether calls still reach it. Pure; the zero fate is a neighbour of which nothing is known.
 type fate struct {
 	session, trunk     bool
-	sessionAt, trunkAt time.Time // since when each is as it is
+	silent             bool      // a trunk that stands, and says nothing
+	sessionAt, trunkAt time.Time // since when each is as it is; of a silent trunk, since when nothing was heard
 
 	holds     bool // the table may have routes of it
 	stale     bool
@@ -45,17 +46,32 @@ func (f *fate) restore(heard, now time.Time) {
 }
 
 func (f *fate) setTrunk(up bool, now time.Time) {
-	if f.trunk != up || f.trunkAt.IsZero() {
-		f.trunk, f.trunkAt = up, now
+	if !up && f.silent {
+		f.trunk, f.silent = false, false // it was of no use before
+		return
+	}
+	if f.trunk != up || f.silent || f.trunkAt.IsZero() {
+		f.trunk, f.silent, f.trunkAt = up, false, now
 	}
 }
+
+// setSilent says that nothing was heard over a trunk for the grace. While the session stands that costs no route: the
+// trunk is used last, and soon closed. When the session is gone too, it is as good as down.
+func (f *fate) setSilent(now time.Time) {
+	if f.trunk && !f.silent {
+		f.silent, f.trunkAt = true, now.Add(-grace)
+	}
+}
+
+// answers says whether calls reach the neighbour, as far as can be known.
+func (f *fate) answers() bool { return f.trunk && (f.session || !f.silent) }
 
 // tick says what is due, in order, and when to ask again; zero means not before something happens.
 func (f *fate) tick(now time.Time, staleMax time.Duration) (due []routetable.Op, next time.Time) {
 	if !f.holds {
 		return nil, time.Time{}
 	}
-	if f.trunk && f.down {
+	if f.trunk && !f.silent && f.down {
 		f.down = false
 		due = append(due, routetable.HopUp)
 	}
@@ -63,7 +79,7 @@ func (f *fate) tick(now time.Time, staleMax time.Duration) (due []routetable.Op,
 		f.stale = true
 		due = append(due, routetable.MarkStale)
 	}
-	if !f.trunk && !f.down {
+	if !f.answers() && !f.down {
 		at := f.hopDownAt()
 		if at.After(now) {
 			next = sooner(next, at)
@@ -88,7 +104,7 @@ func (f *fate) tick(now time.Time, staleMax time.Duration) (due []routetable.Op,
 	if end.After(now) {
 		return due, sooner(next, end)
 	}
-	*f = fate{session: f.session, trunk: f.trunk, sessionAt: f.sessionAt, trunkAt: f.trunkAt}
+	*f = fate{session: f.session, trunk: f.trunk, silent: f.silent, sessionAt: f.sessionAt, trunkAt: f.trunkAt}
 	return append(due, routetable.Forget), time.Time{}
 }
 

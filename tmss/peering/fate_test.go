@@ -26,6 +26,8 @@ func trunk(up bool) func(*fate, time.Time) {
 	return func(f *fate, now time.Time) { f.setTrunk(up, now) }
 }
 
+func silent(f *fate, now time.Time) { f.setSilent(now) }
+
 // restored has routes that were heard an hour ago.
 func restored(f *fate, now time.Time) { f.restore(now.Add(-time.Hour), now) }
 
@@ -55,6 +57,22 @@ func TestFates(t *testing.T) {
 			step{do: session(false), due: []routetable.Op{routetable.MarkStale}, next: grace},
 			step{after: time.Minute, do: trunk(false), due: []routetable.Op{routetable.PublishStale}, next: grace},
 			step{after: grace, do: nothing, due: []routetable.Op{routetable.HopDown}, next: staleMax - time.Minute - grace}),
+		"the trunk is silent, the session goes": append(slices.Clone(up),
+			step{after: time.Minute, do: silent},
+			step{after: time.Second, do: session(false), due: []routetable.Op{routetable.MarkStale}, next: grace},
+			step{after: grace / 2, do: trunk(false), next: grace / 2},
+			step{after: grace / 2, do: nothing, due: []routetable.Op{routetable.HopDown, routetable.PublishStale}, next: staleMax - grace}),
+		"both fall silent, the session is ended first": append(slices.Clone(up),
+			step{after: time.Minute, do: session(false), due: []routetable.Op{routetable.MarkStale}, next: grace},
+			step{after: grace - 1, do: silent, next: 1},
+			step{after: 1, do: nothing, due: []routetable.Op{routetable.HopDown, routetable.PublishStale}, next: staleMax - grace},
+			step{after: time.Second, do: trunk(true), due: []routetable.Op{routetable.HopUp}, next: staleMax - grace - time.Second}),
+		"silent while the session stands": append(slices.Clone(up),
+			step{after: time.Minute, do: silent},
+			step{after: time.Hour, do: nothing},
+			step{do: trunk(true)},
+			step{after: time.Minute, do: session(false), due: []routetable.Op{routetable.MarkStale}, next: grace},
+			step{after: grace, do: nothing, due: []routetable.Op{routetable.PublishStale}, next: staleMax - grace}),
 		"only the trunk is gone": append(slices.Clone(up),
 			step{after: time.Hour, do: trunk(false), next: trunkGrace},
 			step{after: trunkGrace, do: nothing, due: []routetable.Op{routetable.HopDown}},

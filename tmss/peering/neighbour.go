@@ -83,6 +83,12 @@ func (n *neighbour) setTrunk(up bool) {
 	n.mu.fate.setTrunk(up, time.Now())
 }
 
+func (n *neighbour) setSilent() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mu.fate.setSilent(time.Now())
+}
+
 // tick carries out what is due. It does so under the lock, so that a session which begins at the same moment comes
 // before all of it or after.
 func (n *neighbour) tick(now time.Time) (did bool, next time.Time) {

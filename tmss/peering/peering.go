@@ -158,6 +158,12 @@ func (p *Peering) TrunkChanged(id federation.NodeID, up bool) {
 	p.nudge()
 }
 
+// TrunkSilent says that nothing was heard over a neighbour's trunk for two seconds. It does not block.
+func (p *Peering) TrunkSilent(id federation.NodeID) {
+	p.neighbour(id).setSilent()
+	p.nudge()
+}
+
 // Readmit asks Admit and Believed about everybody again, after the domain's configuration or its revocations have
 // changed: the session of one that may have none any more ends, and its routes go.
 func (p *Peering) Readmit() {
