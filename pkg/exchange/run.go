@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/mss-federation/mss/pkg/fault"
@@ -30,6 +31,7 @@ type Runner struct {
 	inbox   inbox
 	posts   chan Event
 	changed chan struct{}
+	stats   atomic.Pointer[Stats]
 }
 
 // postRoom is how many events may wait for the session.
@@ -41,6 +43,14 @@ func NewRunner(session *Session, host Host) *Runner {
 		session: session, host: host, posts: make(chan Event, postRoom), changed: make(chan struct{}, 1),
 		inbox: inbox{limit: session.config.Window + inboxSlack, ready: make(chan struct{}, 1)},
 	}
+}
+
+// Stats counts what happened so far. It may be called from anywhere, at any time.
+func (r *Runner) Stats() Stats {
+	if s := r.stats.Load(); s != nil {
+		return *s
+	}
+	return Stats{}
 }
 
 // Notify says that the source has changed. It never blocks and may come from anywhere, at any time.
@@ -138,6 +148,9 @@ func (r *Runner) handle(e Event, w *writer) error {
 		default:
 			r.host.Tell(a)
 		}
+	}
+	if now := r.session.Stats(); now != r.Stats() {
+		r.stats.Store(&now)
 	}
 	return ended
 }

@@ -145,6 +145,9 @@ func TestRunOverGRPC(t *testing.T) {
 		if got := l.hub.list(); got != "4/4 50/4 " {
 			t.Fatalf("hub has %q", got)
 		}
+		if got := l.runner.Stats().AnnouncedOut; got != 2 {
+			t.Errorf("%d announcements counted at once, want 2", got)
+		}
 		<-time.After(10 * time.Minute)
 		select {
 		case err := <-l.siteEnd:

@@ -139,5 +139,9 @@ func (n *neighbour) enter(phase Phase, change func(*Peer)) {
 func (n *neighbour) show() Peer {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.mu.shown
+	shown := n.mu.shown
+	if n.mu.runner != nil {
+		shown.Stats = n.mu.runner.Stats()
+	}
+	return shown
 }

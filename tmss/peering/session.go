@@ -173,7 +173,6 @@ func (h *host) Deliver(deltas []exchange.Delta) {
 	h.p.report(h.inbound.Apply(time.Now(), deltas))
 	h.reach(h.core.Resume())
 	h.p.Changed()
-	h.count()
 }
 
 // Tell takes the rest.
@@ -192,14 +191,6 @@ func (h *host) Tell(action exchange.Action) {
 		h.reach(h.core.Resume())
 		h.p.Changed() // who waits for the whole table sees that this part is here
 	case exchange.Heard:
-		h.count()
 		h.p.heard(h.id, a.CoreSessions)
 	}
-}
-
-func (h *host) count() {
-	stats := h.core.Stats()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.mu.shown.Stats = stats
 }
