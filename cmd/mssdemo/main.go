@@ -86,7 +86,7 @@ func command(out io.Writer) *cobra.Command {
 	flags := cmd.Flags()
 	flags.BoolVar(&o.up, "up", false, "leave hubs and offices running for your own softphone, until Ctrl-C")
 	flags.StringVar(&listen, "listen", "", "address of this machine where London serves phones (default with --up 127.0.11.1)")
-	flags.Uint16Var(&o.port, "port", 0, "SIP port of both offices, UDP and TCP (default: free ones; with --up 5060)")
+	flags.Uint16Var(&o.port, "port", 0, "SIP port of both offices, UDP and TCP, and the next for TLS (default: free ones; with --up 5060)")
 	flags.StringVar(&o.bin, "bin", "", "folder of lmss, tmss and mssctl (default: mssdemo's own)")
 	flags.DurationVar(&o.limit, "limit", defaultLimit, "give up after this time")
 	return cmd

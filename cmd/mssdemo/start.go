@@ -92,7 +92,7 @@ func (d *demonstration) startOffice(ctx context.Context, opt node.Options) (*nod
 	}
 	d.say("$ mssctl site add %s --prefix %s; mssctl site token %s   (at hub a)", opt.Site, strings.Join(opt.Numbers, ","), opt.Site)
 	d.say("$ lmss join %s...; lmss run   (in %s, with %s)", opt.Token[:8], n.Dir(), opt.Extra)
-	d.seen("%s: lmss run: pid %d, SIP on udp %v and tcp %v, ready after %v", opt.Site, n.PID(node.Supervisor), n.UDP(), n.TCP(), since(began))
+	d.seen("%s: lmss run: pid %d, SIP on udp %v, tcp %v and tls %v, ready after %v", opt.Site, n.PID(node.Supervisor), n.UDP(), n.TCP(), n.TLS(), since(began))
 	d.seen("%s: lmss signal: pid %d (decides about calls)", opt.Site, n.PID(node.Signal))
 	d.seen("%s: lmss media: pid %d (carries voice)", opt.Site, n.PID(node.Media))
 	return n, nil

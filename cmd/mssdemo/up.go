@@ -68,7 +68,8 @@ func (d *demonstration) explain() {
 
 // office says where an office is and who may register there; users that answer by themselves are ours.
 func (d *demonstration) office(name string, n *node.Node, users []node.User) {
-	d.say("%s, SIP server (registrar, proxy): %v over UDP, %v over TCP", name, n.UDP(), n.TCP())
+	d.say("%s, SIP server (registrar, proxy): %v over UDP, %v over TCP, %v over TLS", name, n.UDP(), n.TCP(), n.TLS())
+	d.say("over TLS, a phone that checks certificates has to trust %s", n.AuthorityPath())
 	d.say("realm %s; user and authentication name are the same", n.Realm())
 	for _, u := range users[:len(users)-1] {
 		d.seen("account %s, password %s", u.Name, u.Password)
