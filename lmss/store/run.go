@@ -10,7 +10,7 @@ import (
 
 // commitPace is the least time between the beginnings of two commits that calls wait for. The first after a pause
 // begins at once; under load a commit of ten calls costs little more than one of two, and an answer may wait 250 ms.
-const commitPace = 4 * time.Millisecond
+const commitPace = 8 * time.Millisecond
 
 // Run writes what is queued until ctx ends, then writes what is left and returns. All callbacks come from
 // its goroutine, without a lock held. What is queued after it has returned is refused with ErrStopped.
