@@ -23,6 +23,9 @@ func relayProgress(r voice.Result) string {
 	count(r.Dropped, "without room at the relay")
 	count(r.Unheard, "without room at the ends")
 	caveats(&b, r.Others, r.Elapsed, r.Load.Length)
+	if r.Said != "" {
+		b.WriteString("\n    the relay: " + r.Said)
+	}
 	return b.String()
 }
 

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 
 	"github.com/mss-federation/mss/cmd/internal/rig/node"
 	"github.com/mss-federation/mss/pkg/media"
+	"github.com/mss-federation/mss/pkg/relay"
 	"github.com/mss-federation/mss/pkg/supervise"
 )
 
@@ -26,6 +30,7 @@ type mediaProcess struct {
 	running errgroup.Group
 	started chan supervise.Event // whether the first start came to something
 	pid     int
+	ids     []uint64
 }
 
 // Voice may be silent for as long as by default (lmss/config). A busy machine takes its time to open the ports of all
@@ -93,6 +98,7 @@ func (m *mediaProcess) Lead(ctx context.Context, calls []Ends) ([]Ends, error) {
 		var ids [2]uint64
 		for end, addr := range call {
 			ids[end] = m.client.NewID()
+			m.ids = append(m.ids, ids[end])
 			// As signalling aims a leg whose phone is not behind NAT (lmss/call): nobody else is learned.
 			aim := media.Aim{RTP: addr, Learn: media.LearnNone, Send: true, Receive: true, Generation: 1}
 			m.client.Open(media.EndpointSpec{ID: ids[end], Group: uint64(i), Local: m.addr, Timeout: silence, Aim: aim},
@@ -119,6 +125,32 @@ func (m *mediaProcess) Lead(ctx context.Context, calls []Ends) ([]Ends, error) {
 type opening struct {
 	call, end, port int
 	err             error
+}
+
+// Dropped is what its endpoints counted.
+func (m *mediaProcess) Dropped(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, stopLimit)
+	defer cancel()
+	reports, err := m.client.Reports(ctx, m.ids...)
+	if err != nil {
+		return err.Error()
+	}
+	var in, out uint64
+	why := make(map[relay.Drop]uint64)
+	for _, r := range reports {
+		in, out = in+r.PacketsIn, out+r.PacketsOut
+		for drop, n := range r.Dropped {
+			why[relay.Drop(drop)] += n
+		}
+	}
+	said := new(strings.Builder)
+	fmt.Fprintf(said, "in all, %d came in and %d went out", in, out)
+	for _, drop := range slices.Sorted(maps.Keys(why)) {
+		if why[drop] > 0 {
+			fmt.Fprintf(said, ", %d %v", why[drop], drop)
+		}
+	}
+	return said.String()
 }
 
 // Addr is the address of all its voice sockets.

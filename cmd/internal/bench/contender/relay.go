@@ -17,6 +17,8 @@ type RelayServer interface {
 	Lead(ctx context.Context, calls []Ends) ([]Ends, error)
 	// Addr is the address of all its voice sockets.
 	Addr() netip.Addr
+	// Dropped is what the relay says it did not pass on, and why; empty when it says nothing.
+	Dropped(ctx context.Context) string
 	// PID is the process that all others of the relay descend from.
 	PID() int
 	// Stop ends the relay and all its processes.

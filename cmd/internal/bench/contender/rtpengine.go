@@ -82,6 +82,9 @@ func (r *rtpengine) Lead(ctx context.Context, calls []Ends) ([]Ends, error) {
 // Addr is the address of all its voice sockets.
 func (r *rtpengine) Addr() netip.Addr { return r.addr }
 
+// Dropped is nothing: rtpengine tells only of errors.
+func (r *rtpengine) Dropped(context.Context) string { return "" }
+
 // Stop ends it.
 func (r *rtpengine) Stop() error {
 	err := r.program.Stop()

@@ -125,16 +125,22 @@ func (t *talkers) talk(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
-// listen hears what still arrives, for so long.
-func (t *talkers) listen(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return t.hear()
+// drain hears what still arrives, until nothing came for so long.
+func (t *talkers) drain(ctx context.Context, quiet time.Duration) error {
+	tick := time.NewTicker(quiet)
+	defer tick.Stop()
+	for last := -1; t.received+t.strange != last; {
+		last = t.received + t.strange
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if err := t.hear(); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // speak sends a packet of each flow of one phase.

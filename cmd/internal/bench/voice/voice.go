@@ -38,6 +38,7 @@ type Result struct {
 	CPU       time.Duration // of the relay's processes
 	Talkers   time.Duration // of this process
 	Others    time.Duration // of programs that have nothing to do with the run
+	Said      string        // by the relay, when packets were lost
 }
 
 // PerMillion is the relay's processor seconds per million packets that it got.
@@ -85,8 +86,8 @@ func Run(ctx context.Context, bin string, relay contender.Relay, load Load) (_ R
 	return r, nil
 }
 
-// drainTime is how long packets may be on their way after the last was sent.
-const drainTime = 300 * time.Millisecond
+// quietTime is how long nothing arrives when no packet is on its way any more.
+const quietTime = 300 * time.Millisecond
 
 // measure talks, and reads what was used meanwhile. What is sent before does not count, wherever it is.
 func measure(ctx context.Context, server contender.RelayServer, t *talkers, load Load) (Result, error) {
@@ -106,10 +107,13 @@ func measure(ctx context.Context, server contender.RelayServer, t *talkers, load
 	if err != nil {
 		return r, err
 	}
-	if err := t.listen(ctx, drainTime); err != nil {
+	if err := t.drain(ctx, quietTime); err != nil {
 		return r, err
 	}
-	r.Sent, r.Received, r.Overtaken, r.Strange = t.sent, t.received, t.overtaken, t.strange
+	if r.Received = t.received; r.Received < t.sent {
+		r.Said = server.Dropped(ctx)
+	}
+	r.Sent, r.Overtaken, r.Strange = t.sent, t.overtaken, t.strange
 	r.Elapsed = after.at.Sub(before.at)
 	r.CPU, r.Talkers = after.relay-before.relay, after.self-before.self
 	r.Others = max(0, after.machine-before.machine-r.CPU-r.Talkers)

@@ -33,6 +33,8 @@ func relay(f fault) contender.Relay {
 	}}
 }
 
+func (w *wire) Dropped(context.Context) string { return "a fault" }
+
 func (w *wire) Addr() netip.Addr { return w.addr }
 
 // PID is this process: it works for the relay as well as for its talkers.
@@ -149,6 +151,9 @@ func TestFaultsAreSeen(t *testing.T) {
 			late := r.Strange - c.strange
 			if r.Sent != 1000 || r.Received != c.received || r.Overtaken != c.overtaken || late < 0 || late > c.strange/10 {
 				t.Errorf("sent 1000, want %d received, %d overtaken, %d strange: %+v", c.received, c.overtaken, c.strange, r)
+			}
+			if r.Said != "" != (c.received < 1000) {
+				t.Errorf("the relay said %q", r.Said)
 			}
 			if r.CPU <= 0 || r.Talkers <= 0 || r.Elapsed < 150*time.Millisecond {
 				t.Errorf("used %v, %v in %v", r.CPU, r.Talkers, r.Elapsed)
