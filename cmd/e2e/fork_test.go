@@ -1,11 +1,9 @@
 package e2e
 
 import (
-	"net/netip"
 	"testing"
 	"time"
 
-	"github.com/mss-federation/mss/cmd/internal/rig/node"
 	"github.com/mss-federation/mss/cmd/internal/rig/phone"
 	"github.com/mss-federation/mss/cmd/internal/rig/voice"
 )
@@ -139,28 +137,4 @@ func TestRegistrationsSurvive(t *testing.T) {
 	must(t, out.WaitAnswered(ctx))
 	must(t, out.Hangup(ctx))
 	must(t, in.WaitEnded(ctx))
-}
-
-// TestIPv6 is a call whose signalling and voice are IPv6.
-func TestIPv6(t *testing.T) {
-	t.Parallel()
-	ctx := limit(t)
-	n, err := node.Start(ctx, node.Options{Bin: bin, Users: users, Addr: netip.IPv6Loopback()})
-	must(t, err)
-	t.Cleanup(func() {
-		if err := n.Stop(); err != nil {
-			t.Error(err)
-		}
-		if err := n.Remove(); err != nil {
-			t.Error(err)
-		}
-	})
-	a := register(t, n, phone.Options{Name: "4001"})
-	b := register(t, n, phone.Options{Name: "4002", Transport: phone.TCP})
-	out, in := connect(t, a, b)
-	if !out.RemoteVoice().Addr().Is6() || !in.RemoteVoice().Addr().Is6() {
-		t.Errorf("voice goes to %v and %v", out.RemoteVoice(), in.RemoteVoice())
-	}
-	must(t, in.Hangup(ctx))
-	must(t, out.WaitEnded(ctx))
 }

@@ -85,6 +85,11 @@ func (c *Call) voiceAnswered(res *siptx.Response) bool {
 		c.refuseVoiceless()
 		return false
 	}
+	if !l.reaches(answer) {
+		l.sendAck()
+		c.refuseFamily()
+		return false
+	}
 	l.media.answer = nil
 	l.described(answer)
 	l.aim()
@@ -216,6 +221,10 @@ func (l *Leg) onAck(req *siptx.Request) {
 	answer, err := parseSDP(contentType(req.Head.ContentType.Of(req.Raw)), req.Body())
 	if err != nil || answer == nil {
 		l.call.hangUp(federation.Termination{Class: federation.Failed, Reason: "no SDP answer in ACK", By: federation.BySystem})
+		return
+	}
+	if !l.reaches(answer) {
+		l.call.hangUp(federation.Termination{Class: federation.Failed, Reason: noFamily, By: federation.BySystem})
 		return
 	}
 	l.described(answer)

@@ -120,6 +120,9 @@ func (a *attempt) refused(res *siptx.Response) {
 	case status == 488 && l.refusedVoiceless(res):
 		l.call.failure.explain(status, noWayForVoice, l.state == legEarly)
 		l.refused(status, siptx.Reason(status))
+	case status == 488 && refusedFamily(res):
+		l.call.failure.explain(status, noFamily, l.state == legEarly)
+		l.refused(status, siptx.Reason(status))
 	default:
 		l.refused(status, siptx.Reason(status))
 	}

@@ -43,8 +43,9 @@ type Env interface {
 
 	// SentBy is the address that Via and Contact show on that flow: the socket's, or its advertised one.
 	SentBy(flow siptransport.Flow) netip.AddrPort
-	// VoiceAddr is the local address for voice with the peer of that flow, and the one SDP shows for it.
-	VoiceAddr(flow siptransport.Flow) (bind, shown netip.Addr)
+	// VoiceAddr is the local address for voice with the peer of that flow, and the one SDP shows for it: of the IP
+	// version of peer where that is valid and this site has it, else of the flow's.
+	VoiceAddr(flow siptransport.Flow, peer netip.Addr) (bind, shown netip.Addr)
 	// OpenMedia opens a leg's endpoint; Leg.opened follows.
 	OpenMedia(l *Leg, spec media.EndpointSpec)
 	AimMedia(id uint64, aim media.Aim)

@@ -12,31 +12,21 @@ import (
 	"github.com/mss-federation/mss/pkg/siptx"
 )
 
-// openMedia asks for the leg's voice endpoint; without anchoring it is open at once.
-func (l *Leg) openMedia() {
+// openMedia asks for the leg's voice endpoint, of the IP version of the peer's offer if it made one; without anchoring
+// it is open at once.
+func (l *Leg) openMedia(offer *sdpedit.Session) {
 	l.media.session = l.call.env.NewEndpointID()
 	l.media.version = 1
 	if !l.call.cfg.Anchor {
 		l.media.open = true
 		return
 	}
-	l.media.bind, l.media.shown = l.call.env.VoiceAddr(l.flow)
+	l.media.bind, l.media.shown = l.call.env.VoiceAddr(l.flow, voiceFamily(offer))
 	l.media.endpoint = l.media.session
 	l.call.opening++
 	l.call.env.OpenMedia(l, media.EndpointSpec{
 		ID: l.media.endpoint, Group: l.call.group(), Local: l.media.bind, Timeout: l.call.cfg.MediaTimeout,
 	})
-}
-
-// reaches says whether the relay can send to where the peer wants its voice: the endpoint has one address, of one IP
-// version. Better no call than a silent one.
-func (l *Leg) reaches(sdp *sdpedit.Session) bool {
-	m := firstVoice(sdp)
-	if m == nil || !l.call.cfg.Anchor || m.Addr.IsUnspecified() {
-		return true
-	}
-	bind, _ := l.call.env.VoiceAddr(l.flow)
-	return bind.Unmap().Is4() == m.Addr.Unmap().Is4()
 }
 
 // group keeps the endpoints of one call on one loop of the media process: the A leg's id is the call's.

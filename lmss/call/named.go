@@ -73,7 +73,7 @@ func (l *Leg) waysFound(ways []Way, err error) {
 	default:
 		l.name.learn(ways)
 		l.flow, l.name.left = ways[0].Flow, ways
-		l.openMedia()
+		l.openMedia(nil)
 	}
 	c.ready()
 }
@@ -176,13 +176,13 @@ func (l *Leg) nextAddress() bool {
 		return false
 	}
 	l.flow = l.name.left[0].Flow
-	bind, shown := l.call.env.VoiceAddr(l.flow)
+	bind, shown := l.call.env.VoiceAddr(l.flow, netip.Addr{})
 	if !l.call.cfg.Anchor || bind == l.media.bind && shown == l.media.shown {
 		return l.inviteAgain()
 	}
 	l.closeMedia()
 	l.media, l.state = side{}, legNew
-	l.openMedia()
+	l.openMedia(nil)
 	l.call.ready()
 	return true
 }

@@ -74,7 +74,7 @@ func (c *Call) earlyVoice(l *Leg, res *siptx.Response, alone bool) {
 		return
 	}
 	answer, err := parseSDP(contentType(res.Head.ContentType.Of(res.Raw)), res.Body())
-	if err != nil || answer == nil {
+	if err != nil || answer == nil || !l.reaches(answer) {
 		return
 	}
 	l.described(answer)

@@ -121,7 +121,7 @@ func (r *legRecord) leg(c *Call) *Leg {
 		endpoint: r.Endpoint, port: r.Port, open: true, session: r.SDPID, version: r.SDPSeq, local: r.LocalSDP,
 	}
 	if l.media.bind, l.media.shown = r.Bind, r.Shown; !r.Bind.IsValid() {
-		l.media.bind, l.media.shown = c.env.VoiceAddr(r.Flow)
+		l.media.bind, l.media.shown = c.env.VoiceAddr(r.Flow, netip.Addr{})
 	}
 	l.hidden = r.Node != "" && r.Aim.Learn == media.LearnSource // nothing else lets a site's voice be learned
 	// A connection does not outlive the process that accepted it, and its number may be another's now.

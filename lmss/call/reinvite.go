@@ -37,6 +37,10 @@ func (l *Leg) onReinvite(tx *siptx.ServerTx, req *siptx.Request) {
 		l.respond(tx, 488, "Not Acceptable Here", nil, nil)
 		return
 	}
+	if !l.reaches(offer) {
+		l.respond(tx, 488, "Not Acceptable Here", c.familyWarning(), nil)
+		return
+	}
 	l.refreshTarget(contactURI(req.Raw, req.Head))
 	l.invite, l.inviteSeq, l.offerless = tx, req.Head.CSeq, offer == nil
 	tx.SetUser(l)
@@ -119,7 +123,7 @@ func (r *reinvite) accepted(res *siptx.Response) {
 	c, from, to := r.from.call, r.from, r.to
 	to.refreshTarget(contactURI(res.Raw, res.Head))
 	sdp, err := parseSDP(contentType(res.Head.ContentType.Of(res.Raw)), res.Body())
-	if c.phase != Up || from.invite == nil || err != nil || sdp == nil {
+	if c.phase != Up || from.invite == nil || err != nil || sdp == nil || !to.reaches(sdp) {
 		to.ackBody = nil
 		to.sendAck()
 		if c.phase == Up && from.invite != nil {

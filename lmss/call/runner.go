@@ -50,8 +50,8 @@ type Deps struct {
 	Logger *slog.Logger
 	// SentBy is the address to show in Via and Contact for a flow.
 	SentBy func(siptransport.Flow) netip.AddrPort
-	// VoiceAddr is the address to bind for voice with the peer of a flow, and the one to show in SDP.
-	VoiceAddr func(siptransport.Flow) (bind, shown netip.Addr)
+	// VoiceAddr is the address to bind for voice with the peer of a flow, and the one to show in SDP: see [Env].
+	VoiceAddr func(flow siptransport.Flow, peer netip.Addr) (bind, shown netip.Addr)
 	// Find is the flow of a registered phone, or of the hub that a Phone names.
 	Find func(Phone) (siptransport.Flow, bool)
 	// Names finds peers by host name. Nil: none is found.
@@ -320,8 +320,8 @@ func (r *Runner) After(d time.Duration, fn func()) Timer { return r.worker.After
 func (r *Runner) SentBy(flow siptransport.Flow) netip.AddrPort { return r.deps.SentBy(flow) }
 
 // VoiceAddr is the address for voice.
-func (r *Runner) VoiceAddr(flow siptransport.Flow) (bind, shown netip.Addr) {
-	return r.deps.VoiceAddr(flow)
+func (r *Runner) VoiceAddr(flow siptransport.Flow, peer netip.Addr) (bind, shown netip.Addr) {
+	return r.deps.VoiceAddr(flow, peer)
 }
 
 // Find looks a phone up.

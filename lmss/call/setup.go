@@ -56,8 +56,7 @@ func (c *Call) begin(req *siptx.Request, caller Caller, called federation.Number
 		c.reject(406, "Not Acceptable", federation.Rejected, "the caller takes no SDP")
 		return
 	case !c.a.reaches(offer):
-		warning := field{"Warning", "301 " + c.cfg.Domain + ` "Incompatible network address formats"`} // RFC 3261 §20.43
-		c.rejectWith(488, "Not Acceptable Here", federation.Rejected, "voice address of another IP version", []field{warning})
+		c.rejectWith(488, "Not Acceptable Here", federation.Rejected, noFamily, c.familyWarning())
 		return
 	}
 	c.offer = offer
@@ -72,7 +71,7 @@ func (c *Call) begin(req *siptx.Request, caller Caller, called federation.Number
 		return
 	}
 	c.a.invite.Trying()
-	c.a.openMedia()
+	c.a.openMedia(offer)
 	c.a.aim()
 	c.timers[timerNoAnswer] = c.env.After(c.cfg.NoAnswer, c.noAnswer)
 	from := nameAddr(caller.Display, string(caller.User), c.cfg.Domain)
@@ -126,7 +125,7 @@ func (c *Call) prepare(t *Target) {
 		l.lookUp(t.Name)
 		return
 	}
-	l.openMedia()
+	l.openMedia(nil)
 }
 
 // maxLegs bounds how many Call-IDs a CDR lists.

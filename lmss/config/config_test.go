@@ -141,6 +141,8 @@ func TestMistakesNameTheirPlace(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"site", strings.Replace(smallest, "london", "London", 1), `c.yaml:1:7: site: "London": `},
 		{"domain", strings.Replace(smallest, "example.org", "example..org", 1), `c.yaml:2:9: domain: `},
+		{"zone", strings.Replace(smallest, "192.0.2.2", "[fe80::1%eth0]", 1), `c.yaml:4:27: listen.udp[1]: [fe80::1%eth0]:5060 has a zone`},
+		{"zone of voice", smallest + "media: {addresses: [\"fe80::1%eth0\"]}\n", `media.addresses[0]: fe80::1%eth0 is no address of one machine`},
 		{"wildcard", strings.Replace(smallest, "192.0.2.2", "0.0.0.0", 1), `c.yaml:4:27: listen.udp[1]: 0.0.0.0:5060 is every address`},
 		{"twice", strings.Replace(smallest, "192.0.2.2", "192.0.2.1", 1), `c.yaml:4:27: listen.udp[1]: 192.0.2.1:5060 is there twice`},
 		{"no certificate", smallest + "  tls: [\"192.0.2.1:5061\"]\n", `c.yaml: tls.certificate: a PEM file is required here`},

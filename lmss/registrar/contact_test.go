@@ -36,6 +36,7 @@ func TestParseContactsRefuses(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{
 		`<sip:a@h`, `"a <sip:a@h>`, `<>`, `<mailto:a@example.org>`, `<sip:>`, `<sip:a@>`, `<sip:a@h:0>`, `<sip:a@h:65536>`, `<sip:a@[2001:db8::1>`,
+		`<sip:a@[fe80::1%eth0]>`, `<sip:a@[fe80::1%25eth0]:5060>`,
 		`*, <sip:a@h>`, "<sip:a@h>\r\nVia: x", strings.Repeat("<sip:a@h>,", MaxContacts+1),
 	} {
 		if got, _, err := ParseContacts([]string{value}); err == nil {

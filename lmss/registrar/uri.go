@@ -67,7 +67,7 @@ func (u *contactURI) setHost(hostport string) error {
 		}
 		u.port = uint16(n)
 	}
-	if host == "" || strings.ContainsAny(host, " \t\r\n<>\"@,") {
+	if host == "" || strings.ContainsAny(host, " \t\r\n<>\"@,%") {
 		return errHost
 	}
 	u.host = strings.ToLower(host)

@@ -61,6 +61,18 @@ func voiceAddresses(voice []netip.Addr, told func(local, peer netip.Addr) netip.
 	}
 }
 
+// otherVoice chooses the relay's first address of the IP version that a peer's voice has; a zero one: there is none.
+func otherVoice(voice []netip.Addr, told func(local, peer netip.Addr) netip.Addr) func(version, peer netip.Addr) (bind, shown netip.Addr) {
+	return func(version, peer netip.Addr) (netip.Addr, netip.Addr) {
+		for _, a := range voice {
+			if a.Is4() == version.Is4() {
+				return a, told(a, peer)
+			}
+		}
+		return netip.Addr{}, netip.Addr{}
+	}
+}
+
 // sentBy is the address that peers of a flow see: each leg has its own local address.
 func (s *site) sentBy(flow siptransport.Flow) netip.AddrPort {
 	local := s.localOf(flow)
@@ -71,15 +83,22 @@ func (s *site) sentBy(flow siptransport.Flow) netip.AddrPort {
 }
 
 // voiceAddr is where a leg's voice is bound, and where its peer is told that it is. Behind a hub are other sites: the
-// hub's own address says nothing of theirs.
-func (s *site) voiceAddr(flow siptransport.Flow) (bind, shown netip.Addr) {
+// hub's own address says nothing of theirs. A peer whose voice is of another IP version than its signalling is met
+// there, if voice has an address of that.
+func (s *site) voiceAddr(flow siptransport.Flow, version netip.Addr) (bind, shown netip.Addr) {
 	peer := flow.Remote.Addr().Unmap()
 	if s.uplink != nil {
 		if _, hub := s.uplink.Node(flow); hub {
 			peer = netip.Addr{}
 		}
 	}
-	return s.voice(s.localOf(flow).Addr(), peer)
+	local := s.localOf(flow).Addr().Unmap()
+	if version.IsValid() && version.Is4() != local.Is4() && s.voiceOther != nil {
+		if bind, shown = s.voiceOther(version, peer); bind.IsValid() {
+			return bind, shown
+		}
+	}
+	return s.voice(local, peer)
 }
 
 func (s *site) localOf(flow siptransport.Flow) netip.AddrPort {

@@ -44,7 +44,7 @@ func TestOddInvites(t *testing.T) {
 			func(text string) string {
 				return strings.Replace(text, "c=IN IP4 192.0.2.1", "c=IN IP6 2001:db8::1", 1) // a line is cut off at the end
 			},
-			`488 Not Acceptable Here (1 INVITE) to=t1 Warning="301 example.org \"Incompatible network address formats\""`,
+			`488 Not Acceptable Here (1 INVITE) to=t1 Warning="301 example.org \"Incompatible network address formats: `,
 		},
 		{"no Contact", bare, "400 Missing Contact (1 INVITE)"},
 		{"no Contact and no magic cookie", func(s string) string {

@@ -118,7 +118,7 @@ func configured(c *config.Config) parts {
 		p.plan.Own = append(p.plan.Own, n.Prefix())
 	}
 	p.told = telling{listen: c.Listen, networks: connected()}.to
-	p.voice = voiceAddresses(c.Media.Addresses, p.told)
+	p.voice, p.voiceOther = voiceAddresses(c.Media.Addresses, p.told), otherVoice(c.Media.Addresses, p.told)
 	return p
 }
 

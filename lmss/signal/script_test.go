@@ -17,14 +17,14 @@ import (
 
 // run carries out one command of a conversation:
 //
-//	A invite 4002 [nosdp] [header: value]   A reinvite [hold|resume|nosdp]   A cancel   A ack [sdp]
+//	A invite 4002 [nosdp] [header: value]   A reinvite [hold|resume|nosdp|ip6]   A cancel   A ack [sdp]
 //	ring 4006 at B C/0.5   (registers phones of a user, with q)
 //	restart   (the site's process is killed and begins again from its store)
 //	Ha request REGISTER 4002   (as that user)
 //	Hb continue Ha   (the other's dialog)
 //	Hb share Ha   (the INVITE of the other, through this hub)
 //	Ha drop   Ha die   Ha revive   Ha freeze   Ha thaw   (a hub's connection, see hub)
-//	B respond 180 [sdp|early|hold] [by=hub/a] [unreachable] [tag=other] [contact=HOST] [to=BYE|FIRST]  A bye   A info TEXT   A options   A repeat   A deaf   A hears   wait 500ms
+//	B respond 180 [sdp|early|hold|ip6] [by=hub/a] [unreachable] [tag=other] [contact=HOST] [to=BYE|FIRST]  A bye   A info TEXT   A options   A repeat   A deaf   A hears   wait 500ms
 func (s *scene) run(line string) {
 	words := strings.Fields(line)
 	if words[0] == "wait" {
@@ -183,6 +183,8 @@ func (p *phone) respond(args []string) {
 			body = strings.NewReplacer("AVP 8 ", "AVP 0 ", "rtpmap:8 PCMA", "rtpmap:0 PCMU").Replace(p.offer("sendrecv"))
 		case a == "hold":
 			body = p.offer("recvonly")
+		case a == "ip6":
+			body = version6(p.offer("sendrecv"))
 		case a == "unreachable":
 			extra += "X-MSS-Voice: unreachable\r\n"
 		case strings.HasPrefix(a, "by="):
@@ -196,6 +198,11 @@ func (p *phone) respond(args []string) {
 		}
 	}
 	p.reply(req, status, extra, body)
+}
+
+// version6 is SDP whose voice is IPv6.
+func version6(sdp string) string {
+	return regexp.MustCompile(`IN IP4 \S+`).ReplaceAllString(sdp, "IN IP6 2001:db8::2")
 }
 
 func (p *phone) acknowledge(sdp bool) {
@@ -214,6 +221,8 @@ func (p *phone) reinvite(args []string) {
 	case has(args, "hold"):
 		p.sdp--
 		body = p.offer("sendonly")
+	case has(args, "ip6"):
+		body = version6(body)
 	case has(args, "nosdp"):
 		body, kind = "", ""
 	}

@@ -49,6 +49,9 @@ type parts struct {
 	// peer is another site, wherever that is.
 	told  func(local, peer netip.Addr) netip.Addr
 	voice func(local, peer netip.Addr) (bind, shown netip.Addr)
+	// voiceOther is voice for a peer whose voice has another IP version than its signalling; nil, and a zero address:
+	// there is none.
+	voiceOther func(version, peer netip.Addr) (bind, shown netip.Addr)
 }
 
 // site is the assembled signalling of one office.

@@ -42,6 +42,8 @@ func (c *Complaints) Listener(key string, a netip.AddrPort) {
 	switch {
 	case a.Addr().IsUnspecified():
 		c.Add(key, "%s is every address; name each: an answer must leave from the address that was asked", a)
+	case a.Addr().Zone() != "":
+		c.Add(key, "%s has a zone, which means something on this machine only: give an address that others can use", a)
 	case !IsUnicast(a.Addr()):
 		c.Add(key, "%s is no address of one machine", a)
 	}
@@ -92,9 +94,9 @@ func (c *Complaints) Size(key string, value, low, high Size) {
 	}
 }
 
-// IsUnicast says whether an address can be one machine's.
+// IsUnicast says whether an address can be one machine's, wherever it is read: without a zone.
 func IsUnicast(a netip.Addr) bool {
-	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	return a.IsValid() && a.Zone() == "" && !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
 // IsLabel says whether s is one part of a domain name, in lower case (RFC 1123 §2.1).

@@ -21,7 +21,9 @@ type Options struct {
 	Domain string     // zero: example.org
 	Addr   netip.Addr // zero: an own address in 127.0.0.0/8
 	Port   uint16     // for UDP and TCP, and the next for TLS; zero: free ones
-	Users  []User
+	// Other is a second address to listen at, such as one of the other family. Zero: none.
+	Other netip.Addr
+	Users []User
 	// Numbers are the ranges that the office owns, such as 4xxx. Zero: its users' own numbers alone.
 	Numbers []string
 	// Inside makes the office's sockets and processes where Addr is, such as in a network namespace. Zero: here.
@@ -46,6 +48,7 @@ type Node struct {
 
 	opt   Options
 	ports ports
+	other ports // at Options.Other; zero without it
 }
 
 // Start writes the configuration, joins if there is a token, starts the office and waits until it answers SIP. The caller
@@ -82,6 +85,9 @@ func Prepare(opt Options) (*Node, error) {
 	n.enter(opt.Inside)
 	err = n.inside(func() error {
 		n.ports, err = freePorts(n.addr, opt.Port)
+		if err == nil && opt.Other.IsValid() {
+			n.other, err = freePorts(opt.Other, opt.Port)
+		}
 		return err
 	})
 	if err == nil {
@@ -98,7 +104,14 @@ const defaultDomain = "example.org"
 func (n *Node) yaml() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "site: %s\ndomain: %s\nstate_dir: %s\n", n.opt.Site, n.opt.Domain, n.dir)
-	fmt.Fprintf(&b, "listen:\n  udp: [%q]\n  tcp: [%q]\n  tls: [%q]\n", n.ports.udp, n.ports.tcp, n.ports.tls)
+	and := func(a netip.AddrPort) string {
+		if !a.IsValid() {
+			return ""
+		}
+		return fmt.Sprintf(", %q", a)
+	}
+	fmt.Fprintf(&b, "listen:\n  udp: [%q%s]\n  tcp: [%q%s]\n  tls: [%q%s]\n",
+		n.ports.udp, and(n.other.udp), n.ports.tcp, and(n.other.tcp), n.ports.tls, and(n.other.tls))
 	if len(n.opt.Advertise) > 0 {
 		b.WriteString("  advertise:\n")
 	}
@@ -150,6 +163,12 @@ func (n *Node) TLS() netip.AddrPort { return n.ports.tls }
 
 // Sockets is how many the office has for SIP.
 func (n *Node) Sockets() int { return 3 }
+
+// OtherUDP is where phones register over UDP at Options.Other.
+func (n *Node) OtherUDP() netip.AddrPort { return n.other.udp }
+
+// OtherTCP is the same over TCP.
+func (n *Node) OtherTCP() netip.AddrPort { return n.other.tcp }
 
 // Site is the office's name.
 func (n *Node) Site() string { return n.opt.Site }

@@ -36,12 +36,13 @@ func CleanUp(tb testing.TB, n interface {
 func Phone(tb testing.TB, n *node.Node, opt phone.Options, allowed ...phone.Rule) *phone.Phone {
 	tb.Helper()
 	opt.Trust = n.Trust()
-	switch opt.Transport {
-	case phone.UDP:
+	switch {
+	case opt.Registrar.IsValid():
+	case opt.Transport == phone.UDP:
 		opt.Registrar = n.UDP()
-	case phone.TCP:
+	case opt.Transport == phone.TCP:
 		opt.Registrar = n.TCP()
-	case phone.TLS:
+	case opt.Transport == phone.TLS:
 		opt.Registrar = n.TLS()
 	}
 	if opt.Password == "" {
