@@ -27,6 +27,7 @@ func pathMessage(n federation.NLRI, p *routetable.Path, rank uint32) *tmssv1.Pat
 		Prefix: n.Pattern(), Rank: rank, Neighbour: string(p.Neighbour), Site: string(p.Attributes.Origin.Site),
 		Class: p.Class().String(), NextHop: nextHop(p), Step: p.Step.String(), Rule: adminapi.Text(p.Decision.Rule),
 		Stale: p.Stale, Down: p.Down, Cost: p.Attributes.Cost, Priority: p.Attributes.Priority,
+		VoiceDirect: p.Attributes.Media.VoiceDirect,
 	}
 	if p.Reason != routetable.Eligible {
 		m.Reason = p.Reason.String()

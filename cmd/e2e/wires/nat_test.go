@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -68,6 +69,43 @@ func newInternet(t *testing.T, forward bool) *internet {
 	must(t, errors.Join(i.london.WaitUplink(ctx, "a"), i.hongkong.WaitUplink(ctx, "a"), i.hub.WaitRoutes(ctx, "london", "hongkong"),
 		i.hub.WaitTakesCalls(ctx)))
 	return i
+}
+
+// announce waits until the hub knows of each office whether voice reaches it. An office learns that from its hub, and
+// may have announced its numbers before.
+func (i *internet) announce(want map[string]bool) {
+	i.t.Helper()
+	ctx := within(i.t, heardWithin)
+	for {
+		got := i.announced(ctx)
+		if maps.Equal(got, want) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			i.t.Fatalf("voice_direct of the offices is %v, want %v", got, want)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (i *internet) announced(ctx context.Context) map[string]bool {
+	i.t.Helper()
+	text, err := i.hub.Ctl(ctx, "route", "list", "-o", "json")
+	must(i.t, err)
+	var routes []struct {
+		Site        string
+		Class       string
+		VoiceDirect bool `json:"voice_direct"`
+	}
+	must(i.t, json.Unmarshal([]byte(text), &routes))
+	direct := map[string]bool{}
+	for _, r := range routes {
+		if r.Class == "learned" {
+			direct[r.Site] = r.VoiceDirect
+		}
+	}
+	return direct
 }
 
 // machine is a space on a switch.
@@ -180,6 +218,7 @@ func oneForwards(t *testing.T) {
 	if log := i.london.Log(); strings.Contains(log, "voice of other sites does not reach this one") {
 		t.Error("London does not believe that its ports are forwarded")
 	}
+	i.announce(map[string]bool{"london": true, "hongkong": false})
 	tones := map[string]float64{"4001": 440, "4002": 620, "1001": 770, "1002": 1090}
 	a, b := i.london.register(t, "4001"), i.hongkong.register(t, "1001")
 	c, d := i.london.register(t, "4002"), i.hongkong.register(t, "1002")
@@ -224,6 +263,7 @@ func mute(c *phone.Call, on bool) { c.Voice().Aim(c.RemoteVoice(), c.Codec(), !o
 func noneForwards(t *testing.T) {
 	t.Parallel()
 	i := newInternet(t, false)
+	i.announce(map[string]bool{"london": false, "hongkong": false})
 	a, b := i.london.register(t, "4001"), i.hongkong.register(t, "1001")
 	other := i.london.register(t, "4002")
 	const because = "neither office can be reached for voice"

@@ -199,7 +199,9 @@ type Path struct {
 	Cost     uint32   `protobuf:"varint,13,opt,name=cost,proto3" json:"cost,omitempty"`
 	Priority uint32   `protobuf:"varint,14,opt,name=priority,proto3" json:"priority,omitempty"`
 	// The table's revision at the last change of the prefix.
-	Revision      uint64 `protobuf:"varint,15,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,15,opt,name=revision,proto3" json:"revision,omitempty"`
+	// The site says that voice reaches it before it has sent any itself: no NAT hides it.
+	VoiceDirect   bool `protobuf:"varint,16,opt,name=voice_direct,json=voiceDirect,proto3" json:"voice_direct,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -337,6 +339,13 @@ func (x *Path) GetRevision() uint64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *Path) GetVoiceDirect() bool {
+	if x != nil {
+		return x.VoiceDirect
+	}
+	return false
 }
 
 // StaticRoute is a route that an operator made.
@@ -859,7 +868,7 @@ const file_mss_tmss_v1_route_proto_rawDesc = "" +
 	"\x11ListRoutesRequest\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\";\n" +
 	"\x12ListRoutesResponse\x12%\n" +
-	"\x04path\x18\x01 \x01(\v2\x11.mss.tmss.v1.PathR\x04path\"\xdf\x02\n" +
+	"\x04path\x18\x01 \x01(\v2\x11.mss.tmss.v1.PathR\x04path\"\x82\x03\n" +
 	"\x04Path\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x12\n" +
 	"\x04rank\x18\x02 \x01(\rR\x04rank\x12\x1c\n" +
@@ -876,7 +885,8 @@ const file_mss_tmss_v1_route_proto_rawDesc = "" +
 	"\x04path\x18\f \x03(\tR\x04path\x12\x12\n" +
 	"\x04cost\x18\r \x01(\rR\x04cost\x12\x1a\n" +
 	"\bpriority\x18\x0e \x01(\rR\bpriority\x12\x1a\n" +
-	"\brevision\x18\x0f \x01(\x04R\brevision\"\xd1\x01\n" +
+	"\brevision\x18\x0f \x01(\x04R\brevision\x12!\n" +
+	"\fvoice_direct\x18\x10 \x01(\bR\vvoiceDirect\"\xd1\x01\n" +
 	"\vStaticRoute\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x10\n" +
