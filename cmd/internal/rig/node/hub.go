@@ -51,18 +51,24 @@ func StartHub(ctx context.Context, opt HubOptions) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	if opt.Token == "" {
-		err = h.begin(ctx)
-	} else {
-		err = h.Join(ctx, opt.Token)
-	}
-	if err == nil {
-		err = h.Run(ctx)
-	}
-	if err != nil {
+	if err := h.Start(ctx); err != nil {
 		return nil, errors.Join(h.failed(err), h.leaveMember())
 	}
 	return h, nil
+}
+
+// Start begins the domain or joins one, starts a hub that was prepared, and waits until it is ready.
+func (h *Hub) Start(ctx context.Context) error {
+	var err error
+	if h.opt.Token == "" {
+		err = h.begin(ctx)
+	} else {
+		err = h.Join(ctx, h.opt.Token)
+	}
+	if err != nil {
+		return err
+	}
+	return h.Run(ctx)
 }
 
 // begin makes a new domain, and its directory if that is apart.

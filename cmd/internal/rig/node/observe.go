@@ -2,7 +2,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"path/filepath"
 	"sync"
@@ -64,6 +66,40 @@ func (n *tree) PeerUntil(ctx context.Context, name string, fits func(*commonv1.P
 			return time.Time{}, fmt.Errorf("%s is still %v: %w", name, p, stop)
 		}
 	}
+}
+
+// PathUntil asks a hub for its paths to a prefix until they fit, best first, and gives the moment. Unlike a [Watch] it sees
+// what the hub keeps to itself.
+func (h *Hub) PathUntil(ctx context.Context, prefix string, fits func(*Change) bool) (time.Time, error) {
+	conn, err := h.admin()
+	if err != nil {
+		return time.Time{}, fmt.Errorf("ask for %s: %w", prefix, err)
+	}
+	defer conn.Close()
+	for {
+		c, err := paths(ctx, conn, prefix)
+		if err == nil && fits(c) {
+			return time.Now(), nil
+		}
+		if stop := pause(ctx, pollEvery); stop != nil {
+			return time.Time{}, fmt.Errorf("hub %s has for %s still %v: %w", h.opt.Hub, prefix, c, stop)
+		}
+	}
+}
+
+func paths(ctx context.Context, conn *grpc.ClientConn, prefix string) (*Change, error) {
+	stream, err := tmssv1.NewRoutesClient(conn).ListRoutes(ctx, &tmssv1.ListRoutesRequest{})
+	c := &Change{Prefix: prefix}
+	for err == nil {
+		var m *tmssv1.ListRoutesResponse
+		if m, err = stream.Recv(); err == nil && m.GetPath().GetPrefix() == prefix {
+			c.Paths = append(c.Paths, m.GetPath())
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("ask for %s: %w", prefix, err)
+	}
+	return c, nil
 }
 
 // Change is what a hub knew of a prefix from a moment on.

@@ -115,6 +115,22 @@ func (n *tree) KillSignal() (time.Time, error) { return n.kill(Signal) }
 // KillMedia ends the media process with SIGKILL and gives the moment.
 func (n *tree) KillMedia() (time.Time, error) { return n.kill(Media) }
 
+// KillAll ends all of the node's processes with SIGKILL, gives the moment, and waits until the supervisor is gone.
+func (n *tree) KillAll() (time.Time, error) {
+	n.note()
+	at := time.Now()
+	for _, role := range []string{Signal, Media, Directory} { // first: the supervisor takes longer to start them again
+		if n.PID(role) == 0 {
+			continue
+		}
+		if _, err := n.kill(role); err != nil {
+			return at, err
+		}
+	}
+	_, err := n.KillSupervisor()
+	return at, err
+}
+
 // KillSupervisor ends the supervisor with SIGKILL, gives the moment, and waits until it is gone. Its children are left
 // to notice by themselves.
 func (n *tree) KillSupervisor() (time.Time, error) {
