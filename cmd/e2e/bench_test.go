@@ -169,7 +169,7 @@ func TestChainSmoke(t *testing.T) {
 		t.Errorf("%+v", repeats)
 	}
 	for _, r := range repeats {
-		if want := uint64(2 * (calls.Calls + voice.Calls)); r.Hub && r.Passed < want {
+		if want := uint64(chain.RequestsOfCall * (calls.Calls + voice.Calls)); r.Hub && r.Passed < want {
 			t.Errorf("%s passed %d requests, at least %d should be: calls took another way", r.Node, r.Passed, want)
 		}
 	}

@@ -95,14 +95,11 @@ func (v *verdict) repeats(all []chain.Repeats) {
 	}
 }
 
-// requestsOfCall are the requests of a whole call that a hub passes on: INVITE and BYE. It counts an ACK elsewhere.
-const requestsOfCall = 2
-
 // way wants every call to have passed each hub: one that took a shorter way would prove less.
 func (v *verdict) way(all []chain.Repeats, calls int) {
 	for _, r := range all {
 		if r.Hub {
-			v.say(r.Passed >= uint64(requestsOfCall*calls), "%s passed %d requests of %d calls", r.Node, r.Passed, calls)
+			v.say(r.Passed >= uint64(chain.RequestsOfCall*calls), "%s passed %d requests of %d calls", r.Node, r.Passed, calls)
 		}
 	}
 }

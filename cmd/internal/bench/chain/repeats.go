@@ -6,6 +6,9 @@ import (
 	"fmt"
 )
 
+// RequestsOfCall are those of a whole call that a hub passes on: INVITE, ACK and BYE.
+const RequestsOfCall = 3
+
 // Repeats is what a node had to send again since it started.
 type Repeats struct {
 	Node   string
