@@ -45,6 +45,7 @@ type stream struct {
 func (s *stream) serve() {
 	if err := s.handshake(); err != nil {
 		s.e.stats.handshakeErrors.Add(1)
+		s.e.log.Debug("TLS handshake failed", "flow", s.flow.String(), "err", err)
 		s.shut(err)
 		s.e.closed("connection", s.conn.Close())
 		s.neverOpen()

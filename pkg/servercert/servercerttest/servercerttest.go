@@ -57,12 +57,12 @@ func (a *Authority) Pool() *x509.CertPool {
 // PEM is the root's certificate.
 func (a *Authority) PEM() []byte { return certificatePEM(a.root.Raw) }
 
-// Server is what a certificate should say. Zero fields give one that is good for a day and names nobody.
+// Server is what a certificate should say. Zero fields give one that is good for 90 days and names nobody.
 type Server struct {
 	Addresses []netip.Addr
 	Names     []string
 	NotBefore time.Time // zero: an hour ago
-	NotAfter  time.Time // zero: in a day
+	NotAfter  time.Time // zero: in 90 days
 	Usage     []x509.ExtKeyUsage
 }
 
@@ -83,7 +83,7 @@ func (a *Authority) Issue(s Server) (certificate, key []byte, err error) {
 		template.NotBefore = time.Now().Add(-time.Hour)
 	}
 	if s.NotAfter.IsZero() {
-		template.NotAfter = time.Now().Add(24 * time.Hour)
+		template.NotAfter = time.Now().Add(90 * 24 * time.Hour)
 	}
 	if s.Usage == nil {
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
