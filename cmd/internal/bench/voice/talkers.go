@@ -125,11 +125,18 @@ func (t *talkers) talk(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
+// drains bounds how often drain waits for silence: somebody else may send for ever.
+const drains = 20
+
 // drain hears what still arrives, until nothing came for so long.
 func (t *talkers) drain(ctx context.Context, quiet time.Duration) error {
 	tick := time.NewTicker(quiet)
 	defer tick.Stop()
-	for last := -1; t.received+t.strange != last; {
+	last := -1
+	for range drains {
+		if t.received+t.strange == last {
+			break
+		}
 		last = t.received + t.strange
 		select {
 		case <-ctx.Done():
