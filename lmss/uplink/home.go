@@ -19,8 +19,11 @@ import (
 // alone.
 type Home string
 
-// hubsFile has the list of hubs as it was last heard.
-const hubsFile = "hubs.json"
+// hubsFile has the list of hubs as it was last heard, reachFile what they showed of the way back to this site.
+const (
+	hubsFile  = "hubs.json"
+	reachFile = "reach.json"
+)
 
 // HomeIn is the home in a state directory.
 func HomeIn(stateDir string) Home { return Home(filepath.Join(stateDir, "identity")) }
@@ -89,4 +92,44 @@ func (h Home) loadHubs() ([]exchange.Hub, error) {
 		hubs = append(hubs, exchange.Hub(hub))
 	}
 	return hubs, nil
+}
+
+// reachVersion is the format of that file. A later one must still read the earlier.
+const reachVersion = 1
+
+// reachList is its content.
+type reachList struct {
+	Version int                `json:"v"`
+	Behind  []federation.HubID `json:"behind"` // hubs that a NAT hides the site from
+}
+
+func (h Home) saveReach(behind []federation.HubID) error {
+	text, err := json.Marshal(reachList{Version: reachVersion, Behind: behind})
+	if err == nil {
+		err = safefile.Write(filepath.Join(string(h), reachFile), append(text, '\n'))
+	}
+	if err != nil {
+		return &fault.Error{Op: "store reach", Subject: string(h), Err: err}
+	}
+	return nil
+}
+
+// loadReach gives none when nothing is kept.
+func (h Home) loadReach() ([]federation.HubID, error) {
+	path := filepath.Join(string(h), reachFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var list reachList
+	if err == nil {
+		err = json.Unmarshal(text, &list)
+	}
+	if err == nil && list.Version != reachVersion {
+		err = fmt.Errorf("version %d, this build reads %d", list.Version, reachVersion)
+	}
+	if err != nil {
+		return nil, &fault.Error{Op: "read reach", Subject: path, Err: err}
+	}
+	return list.Behind, nil
 }

@@ -20,6 +20,7 @@ type manager struct {
 	known   []exchange.Hub
 	configs map[federation.HubID]*tls.Config
 	running map[federation.HubID]*running
+	behind  []federation.HubID // as kept
 }
 
 // running is a session and the way to end it.
@@ -56,6 +57,7 @@ func (m *manager) news() {
 	listed, said := u.mu.directory, u.mu.opened
 	u.mu.directory, u.mu.opened = nil, nil
 	u.mu.Unlock()
+	m.keepReach()
 	now := merge(m.known, sound(listed), u.up)
 	for _, hub := range said {
 		now = amend(now, hub)
@@ -68,6 +70,19 @@ func (m *manager) news() {
 	if err := u.options.Home.saveHubs(now); err != nil {
 		u.log.Error("list of hubs not stored: a restart would begin with the old one", "err", err)
 	}
+}
+
+// keepReach keeps what hubs showed of the way back to this site.
+func (m *manager) keepReach() {
+	behind := m.uplink.behind()
+	if slices.Equal(behind, m.behind) {
+		return
+	}
+	if err := m.uplink.options.Home.saveReach(behind); err != nil {
+		m.uplink.log.Error("whether voice reaches this site is not stored: a restart would not know it at once", "err", err)
+		return
+	}
+	m.behind = behind
 }
 
 // sound leaves out what cannot be a hub.
@@ -95,10 +110,8 @@ func (m *manager) apply(ctx context.Context) {
 		if i < 0 || attached[i].GRPC != r.hub.GRPC {
 			m.end(id)
 		}
-		if i < 0 {
-			u.setBehind(id, false) // what it saw counts no more
-		}
 	}
+	u.forgetOthers(attached)
 	u.setOrder(attached)
 	u.links.SetTargets(m.trunks(ctx, attached))
 	for _, hub := range attached {

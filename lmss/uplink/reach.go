@@ -1,10 +1,13 @@
 package uplink
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/mss-federation/mss/pkg/exchange"
 	"github.com/mss-federation/mss/pkg/federation"
 )
 
@@ -52,30 +55,34 @@ func (u *Uplink) observe(hub federation.HubID, local, observed netip.Addr) {
 		return // a hub of an earlier version does not say
 	}
 	behind := translated(local, observed) && (u.options.Forwarded == nil || !u.options.Forwarded(local))
-	if behind && u.setBehind(hub, true) {
+	changed := u.reckon(func(before map[federation.HubID]bool) {
+		delete(before, hub)
+		if behind {
+			before[hub] = true
+		}
+	})
+	switch {
+	case changed && behind:
 		u.log.Warn("voice of other sites does not reach this one before it speaks: calls with sites like it are refused; "+
 			"forward media.ports to this machine and name the public address in listen.advertise, or say in media.reachable what is so",
 			"local", local.String(), "seen at", observed.String(), "hub", string(hub))
-	}
-	if !behind && u.setBehind(hub, false) {
+	case changed:
 		u.log.Info("voice of other sites reaches this one", "hub", string(hub))
 	}
 }
 
-// setBehind notes what is so of one hub, and announces what follows; true if that is another thing than before.
-func (u *Uplink) setBehind(hub federation.HubID, behind bool) bool {
+// reckon changes what is known of each hub, and announces what follows; true if that is another thing than before.
+func (u *Uplink) reckon(change func(before map[federation.HubID]bool)) bool {
 	if u.options.Reach != ReachAuto {
 		return false
 	}
 	r := &u.reach
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.mu.behind, hub)
-	if behind {
-		if r.mu.behind == nil {
-			r.mu.behind = map[federation.HubID]bool{}
-		}
-		r.mu.behind[hub] = true
+	known := maps.Clone(r.mu.behind)
+	change(r.mu.behind)
+	if !maps.Equal(known, r.mu.behind) {
+		u.signal() // the manager keeps it
 	}
 	hidden := len(r.mu.behind) > 0
 	if r.hidden.Swap(hidden) == hidden {
@@ -83,6 +90,39 @@ func (u *Uplink) setBehind(hub federation.HubID, behind bool) bool {
 	}
 	u.announce()
 	return true
+}
+
+// forgetOthers leaves out what was known of hubs that this site is not attached to any more.
+func (u *Uplink) forgetOthers(attached []exchange.Hub) {
+	u.reckon(func(before map[federation.HubID]bool) {
+		maps.DeleteFunc(before, func(id federation.HubID, _ bool) bool {
+			return !slices.ContainsFunc(attached, func(h exchange.Hub) bool { return h.ID == id })
+		})
+	})
+}
+
+// remember starts from what the last run knew: calls do not wait for the first session.
+func (u *Uplink) remember() {
+	u.reach.mu.behind = map[federation.HubID]bool{}
+	u.reach.hidden.Store(u.options.Reach == ReachNo)
+	if u.options.Reach != ReachAuto {
+		return
+	}
+	behind, err := u.options.Home.loadReach()
+	if err != nil {
+		u.log.Error("whether voice reaches this site is not known before a hub says it", "err", err)
+	}
+	for _, id := range behind {
+		u.reach.mu.behind[id] = true
+	}
+	u.reach.hidden.Store(len(behind) > 0)
+}
+
+// behind are the hubs that a NAT hides this site from.
+func (u *Uplink) behind() []federation.HubID {
+	u.reach.mu.Lock()
+	defer u.reach.mu.Unlock()
+	return slices.Sorted(maps.Keys(u.reach.mu.behind))
 }
 
 // announce tells all hubs what this site has now.

@@ -23,6 +23,13 @@ func (p *peer) direct() string {
 	return word
 }
 
+// updates is how often routes were announced in this session.
+func (p *peer) updates() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.told
+}
+
 // TestReach: whether voice reaches a site is what the operator says, or what follows from where the hubs see it. Every
 // hub is told, also one whose own view says nothing.
 func TestReach(t *testing.T) {
@@ -73,4 +80,39 @@ func TestReach(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestReachIsKept: what hubs showed is known again at the next start, before the first session; a hub that the site
+// is not attached to any more says nothing.
+func TestReachIsKept(t *testing.T) {
+	bubble(t, func(d *domain) {
+		d.addr = netip.MustParseAddr("10.1.0.2")
+		a := d.hub("a")
+		d.hub("b")
+		a.mu.sees = netip.MustParseAddrPort("198.51.100.7:40000")
+		home := uplink.HomeIn(d.t.TempDir())
+		d.know(home, "a", "b")
+		s := d.site(home, "a")
+		pass(2 * time.Second)
+		s.stop()
+		start := func(prefer federation.HubID) *site {
+			return d.siteWith(uplink.Options{Home: home, Prefer: []federation.HubID{prefer}})
+		}
+		s = start("a")
+		if s.VoiceReachable() {
+			d.t.Error("forgotten at the start")
+		}
+		pass(2 * time.Second)
+		want(d.t, "hub a is told", a.direct(), "no")
+		if n := a.updates(); n != 1 {
+			d.t.Errorf("%d announcements after the restart: it had to be corrected", n)
+		}
+		s.stop()
+		s = start("b")
+		pass(2 * time.Second)
+		if !s.VoiceReachable() {
+			d.t.Error("a hub that is not used any more counts")
+		}
+		s.stop()
+	})
 }

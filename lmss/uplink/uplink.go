@@ -111,7 +111,7 @@ func New(o Options) (*Uplink, error) {
 		u.trust = identity.NewTrust(string(o.Domain), o.Credentials.Root)
 	}
 	u.book = exchange.NewBook(u.self().NodeID(), u.epoch)
-	u.reach.hidden.Store(o.Reach == ReachNo)
+	u.remember()
 	u.announce()
 	statics := make([]nodelink.Static, 0, len(o.Static))
 	for _, s := range o.Static {
@@ -202,7 +202,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 	}
 	u.setOrder(choose(u.options.Site, u.options.Prefer, known))
 	parts.Go(func() { u.renew(ctx) })
-	m := manager{uplink: u, known: known, configs: map[federation.HubID]*tls.Config{}, running: map[federation.HubID]*running{}}
+	m := manager{uplink: u, known: known, behind: u.behind(), configs: map[federation.HubID]*tls.Config{}, running: map[federation.HubID]*running{}}
 	m.run(ctx)
 	return nil
 }

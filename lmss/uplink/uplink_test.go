@@ -52,6 +52,7 @@ type peer struct {
 		listed  []exchange.Hub
 		sees    netip.AddrPort // where the site speaks from
 		routes  exchange.Mirror
+		told    int // announcements since the session began
 		runner  *exchange.Runner
 		over    []string // why sessions ended
 		opened  int
@@ -119,6 +120,7 @@ func (p *peer) Session(stream grpc.BidiStreamingServer[exchangev1.Frame, exchang
 	config.EnsureDefaults()
 	session := exchange.New(config, exchange.Nothing{})
 	p.mu.opened++
+	p.mu.told = 0
 	runner := exchange.NewRunner(session, p)
 	p.mu.runner = runner
 	listed := p.mu.listed
@@ -133,6 +135,11 @@ func (p *peer) Deliver(deltas []exchange.Delta) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mu.routes.Apply(deltas)
+	for i := range deltas {
+		if deltas[i].Op == exchange.Announce {
+			p.mu.told++
+		}
+	}
 }
 
 func (p *peer) Tell(a exchange.Action) {
