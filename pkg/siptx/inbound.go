@@ -2,6 +2,7 @@ package siptx
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -39,12 +40,27 @@ func (w *Worker) tapIn(flow siptransport.Flow, msg []byte) {
 
 // refuse answers what the gate refused, once and without state, if it may be answered.
 func (w *Worker) refuse(flow siptransport.Flow, msg []byte, r *sipgate.Refusal) {
+	w.complain(flow, r)
 	if !r.Usable {
 		w.metrics.unusable.Add(1)
 		return
 	}
 	w.metrics.refused.Add(1)
 	w.answer(flow, msg, r.Status, r.Reason)
+}
+
+// complaintPace is how often a worker tells of malformed messages: anybody can send as many as he likes.
+const complaintPace = 10 * time.Second
+
+// complain tells an operator of a malformed message, never with its bytes: who sent it is not known.
+func (w *Worker) complain(flow siptransport.Flow, r *sipgate.Refusal) {
+	w.complaints++
+	if !w.complained.IsZero() && w.now.Sub(w.complained) < complaintPace {
+		return
+	}
+	w.log.Warn("malformed message refused", "source", flow.Remote.String(), "why", r.Reason, "answered", r.Usable, "since_last", w.complaints,
+		"next", "look at it with mssctl call trace and its Call-ID, and mend or block what sends it")
+	w.complained, w.complaints = w.now, 0
 }
 
 // answer sends a response of our own that no transaction remembers.

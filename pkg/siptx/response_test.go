@@ -1,10 +1,12 @@
 package siptx
 
 import (
+	"log/slog"
 	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/mss-federation/mss/pkg/sipgate"
 	"github.com/mss-federation/mss/pkg/siptransport"
@@ -185,4 +187,24 @@ func TestStreamRefusedIsAnswered(t *testing.T) {
 			t.Errorf("%d counted, want 4", n)
 		}
 	})
+}
+
+// TestMalformedIsTold: an operator hears of malformed messages, at most once in ten seconds and how many there were, and
+// never what is in them.
+func TestMalformedIsTold(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	bubble(t, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}, func(r *rig) {
+		bad := strings.Replace(request("OPTIONS", branchA, "", 1), "CSeq: 1 OPTIONS", "CSeq: 1 BYE", 1)
+		for range 3 {
+			r.receive(udpFlow(), bad)
+		}
+		sleep(11 * time.Second)
+		r.receive(udpFlow(), "nonsense")
+	})
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], `source=192.0.2.9:5060 why="CSeq of another method" answered=true since_last=1`) ||
+		!strings.Contains(lines[1], "answered=false since_last=3") || strings.Contains(log.String(), "nonsense") {
+		t.Errorf("logged:\n%s", log.String())
+	}
 }

@@ -47,6 +47,9 @@ type Worker struct {
 	res     Response
 	inWork  inWork
 
+	complained time.Time // of a malformed message; zero: never
+	complaints int       // malformed messages since then
+
 	sendFailed func(error) // made once
 }
 
