@@ -38,7 +38,8 @@ func (h *Handler) authenticate(tx *siptx.ServerTx, req *siptx.Request) (*user.Us
 	}
 	if verdict != digest.Missing && !verdict.Renew() {
 		h.Counters.AuthFailures.Add(1)
-		h.Logger.Info("authentication failed", "user", best, "source", req.Flow.Remote.String(), "method", req.Head.Method, "why", verdict.String())
+		h.Logger.Info("authentication failed", "user", best, "source", req.Flow.Remote.String(), "method", req.Head.Method, "why", verdict.String(),
+			"next", "give the phone the user's name and password; mssctl user list shows who there is, mssctl user set makes a new password")
 	}
 	challenge := line{"WWW-Authenticate", h.Authority.Challenge(now, verdict.Renew())}
 	tx.SendStateless(401, h.response(tx, 401, "Unauthorized", []line{challenge}))

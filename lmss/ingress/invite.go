@@ -30,7 +30,7 @@ func (h *Handler) place(tx *siptx.ServerTx, req *siptx.Request, source dialplan.
 		Caller: federation.Number(caller.User), Called: called, Source: source, At: h.worker.Now(),
 	})
 	if len(decision.Targets) == 0 {
-		h.answer(tx, decision.Status, decision.Reason)
+		h.refuseNumber(tx, caller.User, called, &decision)
 		return
 	}
 	if call.Contact(req) == "" {
@@ -43,6 +43,16 @@ func (h *Handler) place(tx *siptx.ServerTx, req *siptx.Request, source dialplan.
 		return
 	}
 	h.calls.Invite(tx, req, call.Plan{Caller: caller, Called: called, Groups: groups})
+}
+
+// refuseNumber answers a call that leads nowhere, with the reason of the dial plan for people (RFC 3261 §20.43).
+func (h *Handler) refuseNumber(tx *siptx.ServerTx, caller federation.User, called federation.Number, d *dialplan.Decision) {
+	why := d.Steps[len(d.Steps)-1].Why
+	h.Logger.Info("number not served", "caller", caller, "called", called, "status", d.Status, "why", why,
+		"next", "dial another number, or give it to a user here with mssctl user add; mssctl route list on a hub shows whose the others are")
+	warning := append([]byte("399 "), h.Authority.Realm()+" "...)
+	warning = sipheader.Quoted(warning, string(called)+": "+why)
+	h.answer(tx, d.Status, d.Reason, line{"Warning", string(warning)})
 }
 
 // displayName is the one the operator gave, or else what the phone says of itself.

@@ -77,6 +77,9 @@ func (s *site) status(_ context.Context, o *Options) admin.Status {
 	}
 	if s.uplink != nil {
 		st.Alarms = append(st.Alarms, s.uplink.Alarms()...)
+		if alarm := s.hubless(); alarm != "" {
+			st.Alarms = append(st.Alarms, alarm)
+		}
 	}
 	if o.Certificate != nil {
 		st.Alarms = append(st.Alarms, certificateAlarms(o.Certificate, &o.Config)...)

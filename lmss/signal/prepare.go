@@ -158,6 +158,13 @@ func (p *prepared) api(s *site, o *Options, m *monitored) *admin.Server {
 		Peers: s.peers, Status: func(ctx context.Context) admin.Status { return s.status(ctx, o) },
 	}
 	if p.store != nil {
+		options.Status = func(ctx context.Context) admin.Status {
+			st := s.status(ctx, o)
+			if alarm := p.store.Alarm(); alarm != "" {
+				st.Alarms = append(st.Alarms, alarm)
+			}
+			return st
+		}
 		options.Store, options.Records, options.Bindings, options.Audits = p.store, p.store, p.store, p.store
 	}
 	return admin.New(options)

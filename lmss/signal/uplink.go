@@ -2,6 +2,7 @@ package signal
 
 import (
 	"net/netip"
+	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -96,6 +97,20 @@ func (s *site) peers() []*commonv1.Peer {
 		all = append(all, m)
 	}
 	return all
+}
+
+// hubless is the alarm of an office whose calls to other offices have no way; empty while a hub has its trunk.
+func (s *site) hubless() string {
+	parts := []string{"no hub can be reached, so that calls to other offices fail"}
+	for _, hub := range s.uplink.Neighbours() {
+		if hub.Trunk.State != nodelink.Down {
+			return ""
+		}
+		if hub.Reason != "" {
+			parts = append(parts, string(hub.Node)+": "+hub.Reason)
+		}
+	}
+	return strings.Join(parts, ": ") + "; check that the hubs run and that the network leads there; mssctl peer list shows each"
 }
 
 // sessions are the wire's words for how far a session has come.

@@ -97,6 +97,27 @@ func (s *Store) become(state State, cause error) {
 	s.wakeUp()
 }
 
+// Alarm is what an operator must know of a store that is not healthy: how it is, why, and what to do. Empty is well.
+func (s *Store) Alarm() string {
+	state, cause := s.State()
+	switch state {
+	case ReserveUsed:
+		return "store: " + cause.Error()
+	case Full, Broken:
+		return "store: " + advice(state) + " (" + cause.Error() + ")"
+	case Healthy:
+	}
+	return ""
+}
+
+// advice says what a state is and what to do.
+func advice(state State) string {
+	if state == Broken {
+		return "the store lost a write and is in memory only: check the disk, then restart lmss"
+	}
+	return "the disk takes no writes: free space in the state directory; calls go on meanwhile"
+}
+
 // refusal is the error for a change by an operator while the store cannot write; nil when it can.
 func (s *Store) refusal(op, subject string) error {
 	state, cause := s.State()
@@ -108,11 +129,9 @@ func (s *Store) refusal(op, subject string) error {
 
 func refused(op, subject string, state State, cause error) error {
 	e := &fault.Error{Op: op, Kind: fault.Exhausted, Subject: subject}
-	next := "the disk takes no writes: free space in the state directory; calls go on meanwhile"
 	if state == Broken {
 		e.Kind = fault.Unavailable
-		next = "the store lost a write and is in memory only: check the disk, then restart lmss"
 	}
-	e.Err = fmt.Errorf("%s (%w)", next, cause)
+	e.Err = fmt.Errorf("%s (%w)", advice(state), cause)
 	return e
 }
