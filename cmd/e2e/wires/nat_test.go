@@ -238,6 +238,19 @@ func oneForwards(t *testing.T) {
 	must(t, back.Hangup(ctx))
 	must(t, backIn.WaitEnded(ctx))
 
+	// What the office knows of its NAT outlives its server.
+	old := i.hongkong.PID(node.Signal)
+	_, err := i.hongkong.KillSignal()
+	must(t, err)
+	_, err = i.hongkong.WaitRestarted(ctx, node.Signal, old)
+	must(t, err)
+	must(t, i.hongkong.WaitReady(ctx))
+	back, backIn = connect(t, d, c, tones)
+	must(t, back.Hangup(ctx))
+	must(t, backIn.WaitEnded(ctx))
+	must(t, out.Voice().WaitTone(within(t, heardWithin), tones["1001"]))
+	must(t, in.Voice().WaitTone(within(t, heardWithin), tones["4001"]))
+
 	// Nobody speaks, and no SDP tells anybody. Then London does first: only keepalives of Hong Kong's office, which is
 	// hidden, have kept the way to it open.
 	mute(out, true)
