@@ -43,7 +43,7 @@ func (f *Flow) Aim(now time.Time, a Aim) {
 	fresh := !f.aimed || a.Generation != f.generation
 	if fresh {
 		to := usable(a.RTP)
-		f.rtp.reset(to, a.Learn)
+		f.rtp.reset(now, to, a.Learn)
 		f.rtcp.reset(usable(a.RTCP), to)
 	}
 	if a.Receive && (fresh || !f.receive) {
@@ -95,7 +95,7 @@ func (f *Flow) RTP(now time.Time, from netip.AddrPort, pkt []byte) Verdict {
 	if !ok {
 		return f.drop(odd(pkt))
 	}
-	drop, learned := f.rtp.admit(from, h)
+	drop, learned := f.rtp.admit(now, from, h, f.receive)
 	if drop != Passed {
 		return f.drop(drop)
 	}

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 )
@@ -18,6 +19,15 @@ func learning(generation uint32) Aim {
 	a := toPhone
 	a.Learn, a.Generation = LearnSource, generation
 	return a
+}
+
+// spoken are packets of somebody, from a sequence number on, which all come to the same.
+func spoken(from netip.AddrPort, seq uint16, n int, want Drop) []step {
+	steps := make([]step, n)
+	for i := range steps {
+		steps[i] = step{from: from, seq: seq + uint16(i), want: want}
+	}
+	return steps
 }
 
 // step is one packet or one SDP of a conversation; steps are 20 ms apart.
@@ -53,7 +63,8 @@ func runSteps(t *testing.T, f *Flow, steps []step) {
 
 func TestSource(t *testing.T) {
 	t.Parallel()
-	first, again, moved := learning(1), learning(2), learning(2)
+	first, again, moved, held, resumed := learning(1), learning(2), learning(2), learning(2), learning(3)
+	held.Receive = false
 	moved.RTP = netip.MustParseAddrPort("192.0.2.11:4000")
 	otherPort := netip.AddrPortFrom(phone.Addr(), 4002)
 	near := netip.AddrPortFrom(natted.Addr(), 61001)
@@ -167,17 +178,32 @@ func TestSource(t *testing.T) {
 			},
 			source: natted, target: natted, rtcpTo: near,
 		},
-		"new SDP with the same address lets another be learned": {
-			steps: []step{
-				{aim: &first},
-				{from: phone, seq: 1, want: Passed, learns: true},
-				{aim: &again},
-				{from: natted, seq: 1, want: Probation},
-				{from: natted, seq: 2, want: Probation},
-				{from: natted, seq: 3, want: Probation},
-				{from: natted, seq: 4, want: Passed, learns: true},
-				{from: phone, seq: 2, want: Stranger},
-			},
+		"new SDP with the same address lets another be learned in time": {
+			steps: slices.Concat(
+				[]step{{aim: &first}, {from: phone, seq: 1, want: Passed, learns: true}, {aim: &again}},
+				spoken(natted, 1, 14, Probation), // 300 ms
+				[]step{{from: natted, seq: 15, want: Passed, learns: true}, {from: phone, seq: 2, want: Stranger}},
+			),
+			source: natted, target: natted, rtcpTo: near,
+		},
+		"a flood does not win new SDP with the same address": {
+			steps: slices.Concat(
+				[]step{{aim: &first}},
+				spoken(natted, 1, 3, Probation),
+				[]step{{from: natted, seq: 4, want: Passed, learns: true}, {aim: &again}},
+				spoken(evil, 1, 13, Probation),
+				[]step{{from: natted, seq: 5, want: Passed, learns: true}, {from: evil, seq: 14, want: Stranger}},
+			),
+			source: natted, target: natted, rtcpTo: near,
+		},
+		"nobody is learned in a hold": {
+			steps: slices.Concat(
+				[]step{{aim: &first}},
+				spoken(natted, 1, 3, Probation),
+				[]step{{from: natted, seq: 4, want: Passed, learns: true}, {aim: &held}},
+				spoken(evil, 1, 100, Probation),
+				[]step{{aim: &resumed}, {from: evil, seq: 101, want: Probation}, {from: natted, seq: 5, want: Passed, learns: true}},
+			),
 			source: natted, target: natted, rtcpTo: near,
 		},
 		"new SDP with another address begins anew": {

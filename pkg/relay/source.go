@@ -1,6 +1,9 @@
 package relay
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 const (
 	// inSequence is how many packets of one SSRC, one after the other, make a stranger the source.
@@ -8,17 +11,21 @@ const (
 	// candidates bounds the strangers that are watched at a time. More than one, so that a spray cannot
 	// keep the right one out.
 	candidates = 4
+	// reserve is how long after new SDP with the same address voice is kept for who was heard before: who floods a
+	// port with packets in sequence must not win it at each hold, resume or refresh of the session.
+	reserve = 300 * time.Millisecond
 )
 
 // source decides from whom RTP is heard. Before the SDP says where the far end is, from nobody. The
 // SDP's address comes first; where learning is allowed, the first stranger with four packets in sequence
-// is taken instead. Whoever is taken stays until reset.
+// is taken instead. Whoever is taken stays until reset, and comes first for a while after it.
 type source struct {
 	sdp    netip.AddrPort
 	locked netip.AddrPort // not valid: nobody yet
 	// before is who was locked under the last SDP, when this SDP names the same address: its first packet
 	// is enough, so that a hold does not cut voice off.
 	before  netip.AddrPort
+	until   time.Time              // until when nobody but them is taken
 	suspect *[candidates]candidate // nil: nobody may be learned
 	turn    uint8                  // of the candidates that were seen equally often, who gives way next
 }
@@ -31,7 +38,7 @@ type candidate struct {
 }
 
 // reset is new SDP.
-func (s *source) reset(sdp netip.AddrPort, learn Learn) {
+func (s *source) reset(now time.Time, sdp netip.AddrPort, learn Learn) {
 	last := s.before
 	if s.locked.IsValid() {
 		last = s.locked
@@ -43,7 +50,7 @@ func (s *source) reset(sdp netip.AddrPort, learn Learn) {
 		return
 	}
 	if same {
-		s.before = last
+		s.before, s.until = last, now.Add(reserve)
 	}
 	s.suspect = new([candidates]candidate)
 }
@@ -53,8 +60,9 @@ func (s *source) lock(addr netip.AddrPort) {
 	s.locked, s.before, s.suspect = addr, netip.AddrPort{}, nil
 }
 
-// admit judges one valid packet; learned is true when it made its sender the source.
-func (s *source) admit(from netip.AddrPort, h header) (drop Drop, learned bool) {
+// admit judges one valid packet; learned is true when it made its sender the source. Of a far end that is not expected to
+// speak nothing new is learned: it may be silent and only a stranger be heard.
+func (s *source) admit(now time.Time, from netip.AddrPort, h header, expected bool) (drop Drop, learned bool) {
 	switch {
 	case s.locked.IsValid():
 		if from == s.locked {
@@ -69,7 +77,8 @@ func (s *source) admit(from netip.AddrPort, h header) (drop Drop, learned bool) 
 	case s.suspect == nil:
 		return Stranger, false
 	}
-	if s.watch(from, h) < inSequence {
+	reserved := s.before.IsValid() && (!expected || now.Before(s.until))
+	if s.watch(from, h) < inSequence || reserved {
 		return Probation, false
 	}
 	s.lock(from)
