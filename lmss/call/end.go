@@ -262,6 +262,7 @@ func (c *Call) checkOver() {
 			return
 		}
 	}
+	c.settle()
 	c.env.Ended(c)
 }
 

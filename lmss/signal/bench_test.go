@@ -68,8 +68,8 @@ func BenchmarkPhones(b *testing.B) {
 	}
 }
 
-func benchSite(b *testing.B, line *loopLine) *site {
-	b.Helper()
+func benchSite(tb testing.TB, line *loopLine) *site {
+	tb.Helper()
 	var users []user.User
 	for i := range 2 {
 		addr := netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + i)})
@@ -80,7 +80,7 @@ func benchSite(b *testing.B, line *loopLine) *site {
 	}
 	directory, err := user.NewDirectory(users...)
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	s, err := assemble(parts{
 		call: call.Config{Domain: "example.org", Anchor: true}, realm: "example.org", users: directory, workers: 1,
@@ -88,10 +88,10 @@ func benchSite(b *testing.B, line *loopLine) *site {
 		voice: func(a, _ netip.Addr) (netip.Addr, netip.Addr) { return a, a },
 	})
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := s.endpoint.AddUDP(line); err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }

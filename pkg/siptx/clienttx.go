@@ -84,6 +84,14 @@ func (tx *ClientTx) Method() string { return tx.method }
 // Flow is where the request went.
 func (tx *ClientTx) Flow() siptransport.Flow { return tx.flow }
 
+// Settle gives an INVITE that has its 2xx another user, for what may still come: its repetitions, and 2xx from other
+// branches of a fork. Before and after that it does nothing.
+func (tx *ClientTx) Settle(user ClientUser) {
+	if tx.state == stateAccepted {
+		tx.user = user
+	}
+}
+
 // Pending says that the final response is still to come.
 func (tx *ClientTx) Pending() bool { return tx.state.open() }
 
