@@ -315,6 +315,11 @@ func TestLiar(t *testing.T) {
 		if len(b.asked) > 4+2*maxServers {
 			t.Errorf("%d questions for one name", len(b.asked))
 		}
+		for q, e := range r.cache.entries {
+			if len(e.Servers) > maxServers || len(e.Addrs) > maxAddrs {
+				t.Errorf("%v: %d servers and %d addresses are kept", q, len(e.Servers), len(e.Addrs))
+			}
+		}
 	})
 }
 
