@@ -1,8 +1,10 @@
 package relay
 
 import (
+	"bytes"
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,9 +64,11 @@ func TestRelayRTCP(t *testing.T) {
 		}
 	}
 	report(t, e, 3) // both aims are in force
-	aControl.send(next(ra), receiverReport(1))
-	if got := bControl.hear(next(rb)); !validRTCP(got) {
-		t.Errorf("heard % x", got)
+	secret := sdes(0, chunkOf([]byte{0, 0, 0, 1}, item(sdesCNAME, "4001@10.0.0.7")))
+	aControl.send(next(ra), slices.Concat(report1, secret))
+	want := slices.Concat(report1, sdes(0, chunkOf([]byte{0, 0, 0, 1}, item(sdesCNAME, "00000001"))))
+	if got := bControl.hear(next(rb)); !bytes.Equal(got, want) {
+		t.Errorf("heard % x, want % x", got, want)
 	}
 	if r := report(t, e, 2); r.RTCPIn != 1 {
 		t.Errorf("report %+v", r)

@@ -261,7 +261,7 @@ func (l *loop) rtcp(now time.Time, ep *endpoint, pkt []byte) {
 		return
 	}
 	l.to.set(to)
-	if l.to.send(ep.peer.rtcp, pkt) != 0 {
+	if l.to.send(ep.peer.rtcp, withoutNames(pkt)) != 0 {
 		ep.peer.flow.Unsent(0)
 	}
 }

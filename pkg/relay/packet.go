@@ -56,7 +56,7 @@ func parseRTP(b []byte) (header, bool) {
 }
 
 // validRTCP checks a compound packet (RFC 3550 §A.2): each part's length leads to the next part and the
-// last one to the end. Packets of reduced size (RFC 5506) pass.
+// last one to the end, and the chunks of an SDES lie within it. Packets of reduced size (RFC 5506) pass.
 func validRTCP(b []byte) bool {
 	if len(b) < rtcpHeader {
 		return false
@@ -69,7 +69,14 @@ func validRTCP(b []byte) bool {
 		if size > len(b) {
 			return false
 		}
-		if b[0]&0x20 != 0 && !validPadding(b, size) {
+		end := size
+		if b[0]&0x20 != 0 {
+			if !validPadding(b, size) {
+				return false
+			}
+			end -= int(b[size-1])
+		}
+		if b[1] == sdesType && !validSDES(b[:end]) {
 			return false
 		}
 		b = b[size:]
