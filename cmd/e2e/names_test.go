@@ -187,7 +187,7 @@ func TestNAPTRPrefersTCP(t *testing.T) {
 		opt          phone.DialOptions
 	}{{"NAPTR", "4005", phone.DialOptions{}}, {"large", "4006", large}} {
 		t.Run(c.name, func(t *testing.T) {
-			local := freePort(t)
+			local, overUDP := freePort(t), server(t, n, c.number, phone.Options{})
 			uas, err := sipp.Start(ctx, sipp.Options{
 				Scenario: filepath.Join("testdata", "sipp", "uas.xml"), Target: n.TCP(), Local: local, TCP: true, Calls: 1, Limit: 30 * time.Second,
 			})
@@ -197,14 +197,20 @@ func TestNAPTRPrefersTCP(t *testing.T) {
 				`pbx.example.net. 60 IN NAPTR 10 10 "s" "SIP+D2T" "" _sip._tcp.pbx.example.net.`,
 				`pbx.example.net. 60 IN NAPTR 20 10 "s" "SIP+D2U" "" _sip._udp.pbx.example.net.`,
 				fmt.Sprintf("_sip._tcp.pbx.example.net. 60 IN SRV 10 0 %d tcp.example.net.", local.Port()),
-				"_sip._udp.pbx.example.net. 60 IN SRV 10 0 9 tcp.example.net.",
-				fmt.Sprintf("_sip._udp.plain.example.net. 60 IN SRV 10 0 %d tcp.example.net.", local.Port()),
+				fmt.Sprintf("_sip._udp.pbx.example.net. 60 IN SRV 10 0 %d tcp.example.net.", overUDP.Local().Port()),
+				fmt.Sprintf("_sip._udp.plain.example.net. 60 IN SRV 10 0 %d tcp.example.net.", overUDP.Local().Port()),
 				fmt.Sprintf("_sip._tcp.plain.example.net. 60 IN SRV 20 0 %d tcp.example.net.", local.Port()),
 				aRecord("tcp.example.net", local.Addr()))
 			a := register(t, n, phone.Options{Name: "4001"})
 			out, err := a.DialWith(ctx, c.number, c.opt)
 			must(t, err)
-			must(t, out.WaitAnswered(ctx))
+			select {
+			case <-out.Answered():
+			case <-overUDP.Incoming():
+				t.Fatal("the call came over UDP")
+			case <-ctx.Done():
+				t.Fatal("nobody answered")
+			}
 			must(t, out.Hangup(ctx))
 			if stats, err := uas.Wait(); err != nil || stats.Successful != 1 {
 				t.Errorf("%+v: %v", stats, err)
