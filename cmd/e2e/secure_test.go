@@ -2,8 +2,13 @@ package e2e
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,4 +110,49 @@ func TestOldTLSIsRefused(t *testing.T) {
 			must(t, conn.Close())
 		}
 	}
+}
+
+// TestUplinkDoesNotShowThePhonesListener: the connection to a hub leaves from where the kernel's route says, whatever
+// addresses phones use, and nobody is told that hubs could connect there.
+func TestUplinkDoesNotShowThePhonesListener(t *testing.T) {
+	t.Parallel()
+	d := twoSites(t)
+	text, err := d.london.Ctl(limit(t), "peer", "list", "-o", "json")
+	must(t, err)
+	var peers []struct {
+		Trunk string `json:"trunk_address"`
+	}
+	must(t, json.Unmarshal([]byte(text), &peers))
+	if len(peers) != 1 || !strings.Contains(peers[0].Trunk, d.hub.TLS().String()) || strings.Contains(peers[0].Trunk, d.london.TLS().String()) {
+		t.Errorf("trunks %+v; the phones' listener is %v", peers, d.london.TLS())
+	}
+}
+
+// TestBrokenCertificateIsAnAlarm: operators hear of files that cannot be used while the last good pair still is.
+func TestBrokenCertificateIsAnAlarm(t *testing.T) {
+	t.Parallel()
+	n := office(t, "")
+	ask := func() (status struct{ Alarms, Listeners []string }) {
+		text, err := n.Ctl(limit(t), "status", "-o", "json")
+		must(t, err)
+		must(t, json.Unmarshal([]byte(text), &status))
+		return status
+	}
+	if s := ask(); len(s.Alarms) > 0 || !slices.Contains(s.Listeners, "tls "+n.TLS().String()) {
+		t.Errorf("status %+v", s)
+	}
+	key := filepath.Join(n.Dir(), "key.pem")
+	must(t, os.WriteFile(key, []byte("broken"), 0o600))
+	ctx := limit(t)
+	for {
+		if s := ask(); len(s.Alarms) > 0 {
+			if !strings.Contains(s.Alarms[0], key) {
+				t.Errorf("alarms %q", s.Alarms)
+			}
+			break
+		}
+		must(t, ctx.Err())
+		wait(ctx, 100*time.Millisecond)
+	}
+	must(t, register(t, n, phone.Options{Name: "4001", Transport: phone.TLS}).Unregister(ctx))
 }
