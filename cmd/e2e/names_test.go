@@ -243,6 +243,37 @@ func TestLargeRequestFallsBackToUDP(t *testing.T) {
 	must(t, out.WaitEnded(ctx))
 }
 
+// TestTargetByName gives a user a server's name with mssctl, and takes it to another address without anybody's doing.
+func TestTargetByName(t *testing.T) {
+	t.Parallel()
+	ctx := limit(t)
+	n, names := byName(t)
+	a, b := register(t, n, phone.Options{Name: "4001"}), server(t, n, "4009", phone.Options{})
+	_, err := n.Ctl(ctx, "user", "add", "4009", "--no-password", "--target", "Gateway.example.net")
+	must(t, err)
+	names.publish(t, aRecord("gateway.example.net", b.Local().Addr()),
+		fmt.Sprintf("_sip._udp.gateway.example.net. 1 IN SRV 10 0 %d gateway.example.net.", b.Local().Port()))
+	called := func(p *phone.Phone) {
+		out, err := a.Dial(ctx, "4009")
+		must(t, err)
+		in := arrives(t, out, p)
+		must(t, in.Answer())
+		must(t, out.WaitAnswered(ctx))
+		must(t, in.Hangup(ctx))
+		must(t, out.WaitEnded(ctx))
+	}
+	called(b)
+	moved := server(t, n, "4009", phone.Options{})
+	names.publish(t, aRecord("gateway.example.net", moved.Local().Addr()),
+		fmt.Sprintf("_sip._udp.gateway.example.net. 1 IN SRV 10 0 %d gateway.example.net.", moved.Local().Port()))
+	b.Close()
+	wait(ctx, time.Second) // the records' TTL
+	called(moved)
+	if _, err := n.Ctl(ctx, "user", "set", "4009", "--target", "tls pbx.example.net"); err == nil || !strings.Contains(err.Error(), "is wanted here") {
+		t.Errorf("a transport that is not spoken: %v", err)
+	}
+}
+
 // TestDeadNameServer has no name server: calls to names end with a reason, in time, and no other call waits.
 func TestDeadNameServer(t *testing.T) {
 	t.Parallel()

@@ -59,7 +59,7 @@ func (f *userFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.displayName, "display-name", "", "name shown to the called party")
 	flags.StringSliceVar(&f.addresses, "address", nil, "source address or prefix known to be this user, without a password (may be repeated)")
-	flags.StringVar(&f.target, "target", "", `where to send calls of a user known by address, such as "udp 192.0.2.7:5060"`)
+	flags.StringVar(&f.target, "target", "", `where to send calls of a user known by address, such as "udp 192.0.2.7:5060", or a server's name, such as pbx.example.org`)
 	flags.Uint32Var(&f.maxBindings, "max-phones", 0, "phones registered at a time (0: the default of 3)")
 	flags.BoolVar(&f.disabled, "disabled", false, "the user neither registers nor calls nor is called")
 	flags.BoolVar(&f.passwordStdin, "password-stdin", false, "read the password from standard input")
