@@ -50,6 +50,9 @@ func statusText(s *lmssv1.Status) string {
 	line("users", fmt.Sprint(s.GetUsers()))
 	line("registrations", fmt.Sprint(s.GetRegistrations()))
 	line("calls", fmt.Sprint(s.GetCalls()))
+	if s.GetVoice() != "" {
+		line("voice", s.GetVoice())
+	}
 	countersAndAlarms(line, s)
 	_ = w.Flush() // a strings.Builder takes everything
 	return b.String()

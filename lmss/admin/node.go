@@ -20,6 +20,7 @@ type Status struct {
 	Listeners       []string // "udp 192.0.2.1:5060"
 	Counters        map[string]uint64
 	Alarms          []string // what is wrong now, with what to do
+	Voice           string   // whether that of other sites reaches this one; empty without uplink
 }
 
 // Process is one of the node's processes; a zero PID is one that does not run.
@@ -42,7 +43,7 @@ func (s *node) GetStatus(ctx context.Context, _ *lmssv1.GetStatusRequest) (*lmss
 	m := &lmssv1.Status{
 		Site: string(o.Site), Realm: o.Realm, Version: status.Version, Commit: status.Commit,
 		Started: adminapi.Time(status.Started), Uptime: durationpb.New(time.Since(status.Started)),
-		Listeners: status.Listeners, Alarms: status.Alarms,
+		Listeners: status.Listeners, Alarms: status.Alarms, Voice: status.Voice,
 		Users: uint32(o.Users.Table().Len()), Registrations: uint32(o.Registrar.Count()),
 	}
 	for _, p := range status.Processes {

@@ -77,6 +77,7 @@ func (s *site) status(_ context.Context, o *Options) admin.Status {
 	}
 	if s.uplink != nil {
 		st.Alarms = append(st.Alarms, s.uplink.Alarms()...)
+		st.Voice = s.uplink.VoiceText()
 		if alarm := s.hubless(); alarm != "" {
 			st.Alarms = append(st.Alarms, alarm)
 		}

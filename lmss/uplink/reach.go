@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -48,6 +49,22 @@ func isPrivate(a netip.Addr) bool {
 
 // VoiceReachable says whether other sites can send voice to this one before it has sent any to them. It takes no lock.
 func (u *Uplink) VoiceReachable() bool { return !u.reach.hidden.Load() }
+
+// VoiceText says the same to an operator.
+func (u *Uplink) VoiceText() string {
+	behind := u.behind()
+	switch {
+	case u.VoiceReachable():
+		return "of other offices reaches this one"
+	case len(behind) == 0:
+		return "of other offices does not reach this one before it speaks: media.reachable says so"
+	}
+	names := make([]string, 0, len(behind))
+	for _, id := range behind {
+		names = append(names, string(id))
+	}
+	return "of other offices does not reach this one before it speaks: a NAT hides it from hub " + strings.Join(names, ", ")
+}
 
 // observe takes from where a hub sees this site, and from where the site speaks to it.
 func (u *Uplink) observe(hub federation.HubID, local, observed netip.Addr) {

@@ -2,6 +2,7 @@ package uplink_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,16 +41,17 @@ func TestReach(t *testing.T) {
 		a, b      string // where the hubs see it; empty: they do not say
 		forwarded bool
 		wantBoth  string
+		says      string // the end of what an operator reads
 	}{
 		"no NAT":                     {addr: "10.1.0.2", a: "10.1.0.2", b: "10.1.0.2", wantBoth: "yes"},
 		"hubs of an earlier version": {addr: "10.1.0.2", wantBoth: "yes"},
-		"a NAT":                      {addr: "10.1.0.2", a: "198.51.100.7", b: "198.51.100.7", wantBoth: "no"},
+		"a NAT":                      {addr: "10.1.0.2", a: "198.51.100.7", b: "198.51.100.7", wantBoth: "no", says: "a NAT hides it from hub a, b"},
 		"a NAT towards one hub":      {addr: "10.1.0.2", a: "198.51.100.7", b: "10.1.0.2", wantBoth: "no"},
 		"a carrier's NAT":            {addr: "100.64.1.2", a: "198.51.100.7", wantBoth: "no"},
 		"a forwarded range":          {addr: "10.1.0.2", a: "198.51.100.7", forwarded: true, wantBoth: "yes"},
 		"inside a private network":   {addr: "10.1.0.2", a: "172.16.0.1", b: "172.16.0.1", wantBoth: "yes"},
 		"a public address":           {addr: "192.0.2.100", a: "198.51.100.7", wantBoth: "yes"},
-		"the operator says no":       {reach: uplink.ReachNo, addr: "10.1.0.2", a: "10.1.0.2", wantBoth: "no"},
+		"the operator says no":       {reach: uplink.ReachNo, addr: "10.1.0.2", a: "10.1.0.2", wantBoth: "no", says: "media.reachable says so"},
 		"the operator says yes":      {reach: uplink.ReachYes, addr: "10.1.0.2", a: "198.51.100.7", wantBoth: "yes"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -76,6 +78,9 @@ func TestReach(t *testing.T) {
 				want(d.t, "hub a and b are told", a.direct()+" "+b.direct(), c.wantBoth+" "+c.wantBoth)
 				if s.VoiceReachable() != (c.wantBoth == "yes") {
 					d.t.Errorf("calls see %v", s.VoiceReachable())
+				}
+				if !strings.HasSuffix(s.VoiceText(), c.says) {
+					d.t.Errorf("an operator reads %q", s.VoiceText())
 				}
 			})
 		})

@@ -124,7 +124,9 @@ type Status struct {
 	// Anything else that is counted since the start, by its stable name, ordered by name.
 	Counters []*v1.Counter `protobuf:"bytes,12,rep,name=counters,proto3" json:"counters,omitempty"`
 	// What is wrong right now, in sentences that say what to do. Empty: nothing.
-	Alarms        []string `protobuf:"bytes,13,rep,name=alarms,proto3" json:"alarms,omitempty"`
+	Alarms []string `protobuf:"bytes,13,rep,name=alarms,proto3" json:"alarms,omitempty"`
+	// Whether voice of other sites reaches this one before it speaks, in a sentence; empty for a site that has no uplink.
+	Voice         string `protobuf:"bytes,14,opt,name=voice,proto3" json:"voice,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -250,6 +252,13 @@ func (x *Status) GetAlarms() []string {
 	return nil
 }
 
+func (x *Status) GetVoice() string {
+	if x != nil {
+		return x.Voice
+	}
+	return ""
+}
+
 var File_mss_lmss_v1_node_proto protoreflect.FileDescriptor
 
 const file_mss_lmss_v1_node_proto_rawDesc = "" +
@@ -257,7 +266,7 @@ const file_mss_lmss_v1_node_proto_rawDesc = "" +
 	"\x16mss/lmss/v1/node.proto\x12\vmss.lmss.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1amss/common/v1/status.proto\"\x12\n" +
 	"\x10GetStatusRequest\"@\n" +
 	"\x11GetStatusResponse\x12+\n" +
-	"\x06status\x18\x01 \x01(\v2\x13.mss.lmss.v1.StatusR\x06status\"\xbf\x03\n" +
+	"\x06status\x18\x01 \x01(\v2\x13.mss.lmss.v1.StatusR\x06status\"\xd5\x03\n" +
 	"\x06Status\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x14\n" +
 	"\x05realm\x18\x02 \x01(\tR\x05realm\x12\x18\n" +
@@ -272,7 +281,8 @@ const file_mss_lmss_v1_node_proto_rawDesc = "" +
 	" \x01(\rR\rregistrations\x12\x14\n" +
 	"\x05calls\x18\v \x01(\rR\x05calls\x122\n" +
 	"\bcounters\x18\f \x03(\v2\x16.mss.common.v1.CounterR\bcounters\x12\x16\n" +
-	"\x06alarms\x18\r \x03(\tR\x06alarms2R\n" +
+	"\x06alarms\x18\r \x03(\tR\x06alarms\x12\x14\n" +
+	"\x05voice\x18\x0e \x01(\tR\x05voice2R\n" +
 	"\x04Node\x12J\n" +
 	"\tGetStatus\x12\x1d.mss.lmss.v1.GetStatusRequest\x1a\x1e.mss.lmss.v1.GetStatusResponseB8Z6github.com/mss-federation/mss/proto/mss/lmss/v1;lmssv1b\x06proto3"
 
