@@ -239,6 +239,7 @@ func TestDemoUpEndsWithCtrlC(t *testing.T) {
 		t.Error("nothing is bound while it is up")
 	}
 	hearTone(t, netip.AddrPortFrom(address, 5060), secret, "1009", 620)
+	accountsRegister(t, text.String(), address)
 	must(t, cmd.Process.Signal(syscall.SIGINT))
 	rest, err := io.ReadAll(stdout)
 	must(t, err)
@@ -250,6 +251,27 @@ func TestDemoUpEndsWithCtrlC(t *testing.T) {
 		if bound := node.Bound(a); len(bound) != 0 {
 			t.Errorf("left bound: %v", bound)
 		}
+	}
+}
+
+// accountsRegister registers a phone with each account that was printed, at the office under whose name it stands.
+func accountsRegister(t *testing.T, text string, london netip.Addr) {
+	t.Helper()
+	accounts := regexp.MustCompile(`account (\d+), password (\S+)`).FindAllStringSubmatch(text, -1)
+	if len(accounts) < 4 {
+		t.Errorf("only %d accounts are printed", len(accounts))
+	}
+	for _, account := range accounts {
+		at := london
+		if account[1][0] == '1' {
+			at = london.Next()
+		}
+		p, err := phone.New(phone.Options{Name: account[1], Password: account[2], Registrar: netip.AddrPortFrom(at, 5060)})
+		must(t, err)
+		if err := p.Register(limit(t)); err != nil {
+			t.Errorf("account %s: %v", account[1], err)
+		}
+		p.Close()
 	}
 }
 

@@ -30,11 +30,17 @@ type monitoring struct{ network, address string }
 // overTCP finds the address that a node printed when it started.
 func overTCP(t *testing.T, log string) monitoring {
 	t.Helper()
-	m := regexp.MustCompile(`(?m)^listening http (\S+)$`).FindStringSubmatch(log)
+	return monitoring{"tcp", listening(t, log, "http")}
+}
+
+// listening finds the address of a listener that a node printed when it started.
+func listening(t *testing.T, log, kind string) string {
+	t.Helper()
+	m := regexp.MustCompile(`(?m)^listening ` + kind + ` (\S+)$`).FindStringSubmatch(log)
 	if m == nil {
-		t.Fatalf("the node did not say where it serves HTTP:\n%s", log)
+		t.Fatalf("the node did not say where it serves %s:\n%s", kind, log)
 	}
-	return monitoring{"tcp", m[1]}
+	return m[1]
 }
 
 func (m monitoring) get(ctx context.Context, path string) (int, string, error) {

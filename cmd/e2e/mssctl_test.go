@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -159,7 +160,7 @@ var unsettled = []struct {
 	{regexp.MustCompile(`\b[A-Z2-7]{20,}\b`), "RANDOM"},
 	{regexp.MustCompile(`\b[0-9a-z]{26}(\.\d+)?\b`), "ID"},
 	{regexp.MustCompile(`\b(supervisor|signal|media|hub|directory) \d+\b`), "$1 PID"},
-	{regexp.MustCompile(`("?(pid|value|revision|directory_revision|epoch|flow_id|sent|received|lost|q|announced_out|withdrawn_out)"?: )"?\d+"?`), "${1}N"},
+	{regexp.MustCompile(`("?(pid|value|revision|directory_revision|epoch|flow_id|sent|received|lost|q|announced_out|withdrawn_out)"?: ?)"?\d+"?`), "${1}N"},
 	{regexp.MustCompile(`\brevision \d+`), "revision N"},
 	{regexp.MustCompile(`(?m)^((sip|trace|requests|acks|responses|cookies|searches|breakers|message|auth|loops|failovers)\w*) +\d+$`), "$1  N"},
 	{regexp.MustCompile(`/tmp/[\w./-]+`), "PATH"},
@@ -186,7 +187,10 @@ func TestMssctl(t *testing.T) {
 	for _, line := range []string{"site list", "route list", "peer list", "audit list"} {
 		atHub.each(t, line)
 	}
-	d.london = d.join(t, node.Options{Site: "london", Numbers: []string{"4xxx"}, Users: users})
+	londonAt := node.NewAddress()
+	d.london = d.join(t, node.Options{
+		Site: "london", Addr: londonAt, Numbers: []string{"4xxx"}, Users: users, Extra: fmt.Sprintf("admin: {grpc: [%q]}\n", netip.AddrPortFrom(londonAt, 0)),
+	})
 	atLondon := newConsole(t, filepath.Join(d.london.Dir(), "admin.sock"))
 	for _, line := range []string{"registration list", "call list", "cdr list", "audit list"} {
 		atLondon.each(t, line)
@@ -197,6 +201,13 @@ func TestMssctl(t *testing.T) {
 
 	hubVerbs(t, atHub, hub)
 	officeVerbs(t, atLondon, d.london)
+	atLondon.words["GRPC"], atLondon.words["OPERATOR"] = listening(t, d.london.Log(), "grpc"), atHub.words["OPERATOR"]
+	officeFromElsewhere(t, atLondon)
+	for who, log := range map[string]string{"hub": hub.Log(), "office": d.london.Log()} {
+		if !strings.Contains(log, "level=DEBUG") {
+			t.Errorf("the %s did not log more when it was told to", who)
+		}
+	}
 	atHub.compare(t, "hub.txt")
 	atLondon.compare(t, "office.txt")
 	seen := maps.Clone(atHub.seen)
@@ -219,7 +230,7 @@ func hubVerbs(t *testing.T, c *console, hub *node.Hub) {
 		"route add 7${N}xx --via site/london --name r-$F", "route add 8xx --via site/nowhere", "route list", "route list 4", "route list 9",
 		"route explain 4001", "route explain 7150", "route explain 9", "route delete r-$F", "route delete nothing",
 		"site delete rome-$F", "site delete nowhere",
-		"peer list", "status", "node log-level", "node log-level debug", "node log-level info", "node log-level loud",
+		"peer list", "status", "node log-level", "node log-level debug", "site add late-$F --prefix 5${N}xx", "node log-level info", "node log-level loud",
 		"call trace nothing", "user list", "audit list --limit 3", "hub nonsense",
 	} {
 		c.each(t, line)
@@ -231,6 +242,7 @@ func hubVerbs(t *testing.T, c *console, hub *node.Hub) {
 	for _, line := range []string{
 		"context list", "context add hub-$F --node $GRPC --operator $OPERATOR", "context add nothing", "context use hub-$F", "context use nothing", "context list",
 		"status --context nothing", "hub list --context hub-$F", "site list --node $GRPC --operator $OPERATOR", "call list --node $GRPC --operator $OPERATOR",
+		"site add far-$F --prefix 9${N}xx --node $GRPC --operator $OPERATOR", "audit list --limit 1 --node $GRPC --operator $OPERATOR",
 		"hub list --node $GRPC", "context delete hub-$F", "context delete nothing",
 	} {
 		c.each(t, line)
@@ -241,7 +253,7 @@ func officeVerbs(t *testing.T, c *console, london *node.Node) {
 	t.Helper()
 	for _, line := range []string{
 		"user list", "user list nobody", "user add desk-$F --display-name Desk", "user add 4001", "user set desk-$F --new-password --max-phones 2", "user set 4001 --disabled",
-		"user list desk-$F", "user delete desk-$F", "user delete nobody", "node log-level", "node log-level debug", "node log-level info",
+		"user list desk-$F", "user delete desk-$F", "user delete nobody", "node log-level", "node log-level debug",
 	} {
 		c.each(t, line)
 	}
@@ -258,7 +270,7 @@ func officeVerbs(t *testing.T, c *console, london *node.Node) {
 		awaitRecords(t, london, i+1)
 	}
 	for _, line := range []string{
-		"registration list", "registration list 4002", "call hangup nothing", "call trace nothing", "cdr list", "cdr list --user 4003", "cdr list --since yesterday",
+		"node log-level info", "registration list", "registration list 4002", "call hangup nothing", "call trace nothing", "cdr list", "cdr list --user 4003", "cdr list --since yesterday",
 		"peer list", "status", "audit list --limit 4", "site list", "route explain 4001",
 	} {
 		c.each(t, line)
@@ -271,6 +283,22 @@ func ask(t *testing.T, n *node.Node, to any, args ...string) {
 	text, err := n.Ctl(limit(t), append(args, "-o", "json")...)
 	must(t, err)
 	must(t, json.Unmarshal([]byte(text), to))
+}
+
+// officeFromElsewhere asks the office over the network, as the operator and as nobody, and under another office's name.
+func officeFromElsewhere(t *testing.T, c *console) {
+	t.Helper()
+	for _, line := range []string{
+		"user list 4001 --node london@$GRPC --operator $OPERATOR", "user add far-$F --no-password --node london@$GRPC --operator $OPERATOR",
+		"audit list --limit 1 --node london@$GRPC --operator $OPERATOR", "status --node london@$GRPC",
+	} {
+		c.each(t, line)
+	}
+	for _, as := range []string{"paris@$GRPC", "$GRPC"} {
+		if out, code := c.exec(t, "user list --node "+as+" --operator $OPERATOR", "table"); code != 4 || !strings.Contains(out, "certificate is valid for london.site.") {
+			t.Errorf("as %s: exit %d, %s", as, code, out)
+		}
+	}
 }
 
 // liveCall is the id of the one call that is up.
@@ -331,4 +359,19 @@ func help(t *testing.T, path ...string) string {
 	text, err := exec.CommandContext(context.Background(), filepath.Join(bin, "mssctl"), append(slices.Clone(path), "--help")...).Output()
 	must(t, err)
 	return string(text)
+}
+
+// An office that has not joined knows no operators: it refuses those who come over the network, and says so.
+func TestOperatorAtAnOfficeThatHasNotJoined(t *testing.T) {
+	t.Parallel()
+	hub, address := startHub(t), node.NewAddress()
+	london := startOffice(t, node.Options{Addr: address, Users: users, Extra: fmt.Sprintf("admin: {grpc: [%q]}\n", netip.AddrPortFrom(address, 0))})
+	c := newConsole(t, filepath.Join(london.Dir(), "admin.sock"))
+	c.words["GRPC"], c.words["OPERATOR"] = listening(t, london.Log(), "grpc"), filepath.Join(hub.Dir(), "identity", "operator-admin.pem")
+	if out, code := c.exec(t, "status --node london@$GRPC --operator $OPERATOR", "table"); code != 4 || !strings.Contains(out, "handshake") {
+		t.Errorf("over the network: exit %d, %s", code, out)
+	}
+	if out, code := c.exec(t, "status", "table"); code != 0 || !strings.Contains(out, "ALARM") || !strings.Contains(out, "admin.grpc: the office has not joined its domain") {
+		t.Errorf("on its own machine: exit %d, %s", code, out)
+	}
 }

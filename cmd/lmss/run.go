@@ -98,7 +98,7 @@ func bindAll(ctx context.Context, cfg *config.Config, lock *supervise.Lock, out 
 	for _, kind := range []struct {
 		name  string
 		addrs []netip.AddrPort
-	}{{"tcp", cfg.Listen.TCP}, {"tls", cfg.Listen.TLS}, {"http", cfg.Admin.HTTP}} {
+	}{{"tcp", cfg.Listen.TCP}, {"tls", cfg.Listen.TLS}, {"grpc", cfg.Admin.GRPC}, {"http", cfg.Admin.HTTP}} {
 		for _, addr := range kind.addrs {
 			s, err := supervise.ListenTCP(ctx, supervise.Bind{Name: kind.name, Addr: addr, Patience: patience})
 			if err != nil {

@@ -30,6 +30,7 @@ func runSignal(ctx context.Context, c *child) error {
 		UDP:    sockets,
 		TCP:    c.Listeners("tcp"),
 		TLS:    c.Listeners("tls"),
+		GRPC:   c.Listeners("grpc"),
 		HTTP:   c.Listeners("http"),
 		Logger: c.Logger,
 		Level:  c.Level,

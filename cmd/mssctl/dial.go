@@ -35,7 +35,7 @@ func (a *app) dial(ctx context.Context) (*grpc.ClientConn, error) {
 	case err != nil:
 		return nil, err
 	case to.Node != "":
-		return a.dialHub(to.Node, to.Operator)
+		return a.dialNode(to.Node, to.Operator)
 	case to.Socket != "":
 		return dialSocket(ctx, to.Socket)
 	}
@@ -46,11 +46,12 @@ func (a *app) dial(ctx context.Context) (*grpc.ClientConn, error) {
 	return dialSocket(ctx, path)
 }
 
-// dialHub reaches any hub of the domain over the network, and shows the operator's certificate.
-func (a *app) dialHub(address, path string) (*grpc.ClientConn, error) {
-	const op = "reach the hub"
+// dialNode reaches a node over the network, and shows the operator's certificate: any hub of the domain by its address,
+// an office by its name and address, "london@192.0.2.9:5443", since an office answers for itself alone.
+func (a *app) dialNode(node, path string) (*grpc.ClientConn, error) {
+	const op = "reach the node"
 	if path == "" {
-		return nil, fault.New(op, fault.Invalid, address, "an operator's certificate is needed: name its file with --operator FILE or $"+operatorVariable+"; `tmss init` makes one")
+		return nil, fault.New(op, fault.Invalid, node, "an operator's certificate is needed: name its file with --operator FILE or $"+operatorVariable+"; `tmss init` makes one")
 	}
 	own, err := identity.LoadCredentials(path)
 	if err != nil {
@@ -59,7 +60,17 @@ func (a *app) dialHub(address, path string) (*grpc.ClientConn, error) {
 	if phase := identity.RenewalOf(own.Leaf(), a.now()).Phase; phase == identity.Expired || phase == identity.Lost {
 		return nil, fault.New(op, fault.Unauthenticated, path, "the certificate ended at "+own.Leaf().NotAfter.Local().Format(time.DateTime)+": use the socket of a hub on its own machine")
 	}
-	config := identity.DirectoryTLS(identity.NewSource(own), identity.NewTrust(own.Node.Domain, own.Root))
+	source, trust := identity.NewSource(own), identity.NewTrust(own.Node.Domain, own.Root)
+	site, address, isOffice := strings.Cut(node, "@")
+	config := identity.DirectoryTLS(source, trust)
+	if isOffice {
+		config = identity.ClientTLS(source, trust, identity.Node{Domain: own.Node.Domain, Role: identity.Site, ID: site})
+	} else {
+		address = node
+	}
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return nil, fault.New(op, fault.Invalid, node, "write a hub's address and port, such as 192.0.2.1:5443, or an office's name before them, london@192.0.2.9:5443")
+	}
 	return grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(credentials.NewTLS(config)))
 }
 

@@ -57,7 +57,7 @@ func (a *app) explain(op string, conn *grpc.ClientConn, err error) error {
 	case strings.Contains(st.Message(), "mss.tmss."):
 		return fault.New(op, fault.Invalid, "", "the node is an office's server, and this is for a hub: run it on a hub's machine"+hubsOf(conn))
 	case strings.Contains(st.Message(), "mss.lmss."):
-		return fault.New(op, fault.Invalid, "", "the node is a hub, and this is for an office's server: run it on the office's own machine"+officesOf(conn))
+		return fault.New(op, fault.Invalid, "", "the node is a hub, and this is for an office's server: run it on the office's own machine, or with --node OFFICE@ADDRESS where the office allows that (admin.grpc)"+officesOf(conn))
 	}
 	return fault.New(op, fault.Invalid, "", "the node does not know this: it is of another version ("+st.Message()+")")
 }

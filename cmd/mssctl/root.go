@@ -19,7 +19,7 @@ type app struct {
 	now         func() time.Time
 
 	socket   string
-	node     string // address of a hub; empty: the socket
+	node     string // of a hub the address, of an office NAME@ADDRESS; empty: the socket
 	operator string // file of the operator's credentials
 	context  string // name of one in the user's file
 	format   format
@@ -43,7 +43,7 @@ func (a *app) command() *cobra.Command {
 		a.userCommand(), a.registrationCommand(), a.callCommand(), a.cdrCommand(),
 		a.hubCommand(), a.siteCommand(), a.routeCommand(), a.peerCommand(), a.nodeCommand(), a.auditCommand(), a.statusCommand(),
 		a.contextCommand())
-	root.Long = "mssctl looks after the node on this machine, through its admin socket, or after a hub elsewhere (--node).\n\n" +
+	root.Long = "mssctl looks after the node on this machine, through its admin socket, or after one elsewhere (--node).\n\n" +
 		exitText
 	root.Version = version.Long()
 	root.SetVersionTemplate("mssctl {{.Version}}\n")
@@ -51,7 +51,7 @@ func (a *app) command() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.socket, "socket", "", "path of the node's admin socket (default: $"+socketVariable+", else the one under "+runFolder+", "+siteFolder+" or "+hubFolder+")")
-	flags.StringVar(&a.node, "node", "", "talk to the hub at this address and port instead, such as 192.0.2.1:5443")
+	flags.StringVar(&a.node, "node", "", "talk to the hub at this address and port instead, such as 192.0.2.1:5443, or to an office, london@192.0.2.9:5443")
 	flags.StringVar(&a.operator, "operator", "", "file of the operator's certificate for --node (default: $"+operatorVariable+")")
 	flags.VarP(&a.format, "output", "o", "how to print: table, json or yaml")
 	flags.DurationVar(&a.timeout, "timeout", 10*time.Second, "how long the node may say nothing")

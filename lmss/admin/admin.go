@@ -1,5 +1,5 @@
 // Package admin is the site's gRPC API for operators, served on a Unix socket to the server's own user and
-// to root. It turns requests into calls on the directory, registrar, store, calls and trace ring, and
+// to root, and over the network, where that is wanted, to holders of an operator's certificate. It turns requests into calls on the directory, registrar, store, calls and trace ring, and
 // writes the audit record of every change. It owns none of these and decides nothing about calls.
 //
 // Each noun is a file with its service; access.go says which method needs what. Start at [New] and
@@ -10,8 +10,11 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
 
 	"github.com/mss-federation/mss/lmss/cdr"
 	"github.com/mss-federation/mss/lmss/registrar"
@@ -86,6 +89,18 @@ func New(options Options) *Server {
 	s.Server = adminapi.New(adminapi.Options{Logger: options.Logger, Rules: rules, Register: s.register})
 	return s
 }
+
+// Remote makes a server of the same API for callers on the network, whom their certificates name.
+func (s *Server) Remote(creds credentials.TransportCredentials) *adminapi.Server {
+	return adminapi.New(adminapi.Options{
+		Logger: s.options.Logger, Rules: rules, Register: s.register, TLS: creds,
+		// An operator who stays without a word holds nothing.
+		Extra: []grpc.ServerOption{grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleConnection})},
+	})
+}
+
+// idleConnection is how long a connection from the network without a request may stay.
+const idleConnection = 2 * time.Minute
 
 func (s *Server) register(r grpc.ServiceRegistrar) {
 	lmssv1.RegisterUsersServer(r, &users{server: s})

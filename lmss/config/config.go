@@ -167,6 +167,9 @@ type Timers struct {
 type Admin struct {
 	// Socket is the Unix socket of the API. Empty means admin.sock in StateDir.
 	Socket string `yaml:"socket"`
+	// GRPC are addresses of the API for operators with a certificate of the domain; the site must have joined. Empty
+	// means none.
+	GRPC []netip.AddrPort `yaml:"grpc"`
 	// HTTP are addresses for /healthz, /readyz and /metrics, open to whoever gets there. Empty means none.
 	HTTP []netip.AddrPort `yaml:"http"`
 	// HTTPSocket is the Unix socket for the same and for profiles. Empty means http.sock in StateDir.

@@ -26,7 +26,7 @@ func TestSample(t *testing.T) {
 		Examples: func(t *testing.T, c Config) {
 			t.Helper()
 			if len(c.Users) != 1 || len(c.Numbers) != 2 || len(c.Listen.Advertise) != 1 || len(c.Uplinks) != 2 || len(c.StaticHubs) != 1 ||
-				len(c.Listen.TLS) != 1 || c.TLS.Certificate == "" || c.TLS.Key == "" || len(c.Admin.HTTP) != 1 {
+				len(c.Listen.TLS) != 1 || c.TLS.Certificate == "" || c.TLS.Key == "" || len(c.Admin.HTTP) != 1 || len(c.Admin.GRPC) != 1 {
 				t.Errorf("examples not read: %+v", c)
 			}
 		},

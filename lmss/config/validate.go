@@ -39,6 +39,7 @@ func (c *Config) Validate() error {
 	c.validateTimes(&wrong)
 	wrong.Socket("admin.socket", c.Admin.Socket)
 	wrong.Socket("admin.http_socket", c.Admin.HTTPSocket)
+	wrong.Listeners("admin.grpc", c.Admin.GRPC)
 	wrong.Listeners("admin.http", c.Admin.HTTP)
 	return wrong.Err()
 }

@@ -3,6 +3,7 @@ package signal
 import (
 	"context"
 	"maps"
+	"net"
 	"time"
 
 	"github.com/mss-federation/mss/lmss/admin"
@@ -72,6 +73,7 @@ func (s *site) status(_ context.Context, o *Options) admin.Status {
 	} else {
 		maps.Copy(st.Counters, counters)
 	}
+	st.Alarms = append(st.Alarms, s.alarms...)
 	if s.alarm != "" {
 		st.Alarms = append(st.Alarms, s.alarm)
 	}
@@ -88,11 +90,13 @@ func (s *site) status(_ context.Context, o *Options) admin.Status {
 	for _, c := range o.UDP {
 		st.Listeners = append(st.Listeners, "udp "+c.LocalAddr().String())
 	}
-	for _, l := range o.TCP {
-		st.Listeners = append(st.Listeners, "tcp "+l.Addr().String())
-	}
-	for _, l := range o.TLS {
-		st.Listeners = append(st.Listeners, "tls "+l.Addr().String())
+	for _, kind := range []struct {
+		name string
+		all  []net.Listener
+	}{{"tcp", o.TCP}, {"tls", o.TLS}, {"grpc", o.GRPC}, {"http", o.HTTP}} {
+		for _, l := range kind.all {
+			st.Listeners = append(st.Listeners, kind.name+" "+l.Addr().String())
+		}
 	}
 	return st
 }

@@ -31,6 +31,8 @@ type Options struct {
 	// TLS are listeners for phones, which Certificate serves. It is nil where there are none.
 	TLS         []net.Listener
 	Certificate *servercert.Holder
+	// GRPC are listeners for operators with a certificate of the domain. Run closes them.
+	GRPC []net.Listener
 	// HTTP are listeners for monitoring, open to whoever gets there. Run closes them.
 	HTTP []net.Listener
 	// Level is that of Logger, which operators change. Nil means that they cannot.
@@ -98,9 +100,10 @@ func (p *prepared) run(ctx context.Context, s *site, restored *leftovers, o *Opt
 	monitored := p.monitor(s, o)
 	watch, err := monitored.listen(o)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(err, listener.Close(), closeListeners(o.GRPC))
 	}
 	api := p.api(s, o, monitored)
+	remotes := p.remotes(s, api, o)
 	var parts layers.Layers
 	defer parts.Stop()
 	if p.store != nil {
@@ -120,6 +123,10 @@ func (p *prepared) run(ctx context.Context, s *site, restored *leftovers, o *Opt
 	}
 	parts.Start("housekeeping", o.Logger, s.housekeeping)
 	parts.Start("monitoring", o.Logger, watch)
+	for i, remote := range remotes {
+		parts.Start("grpc", o.Logger, func(ctx context.Context) error { return remote.Run(ctx, o.GRPC[i]) })
+		remote.SetReady(true)
+	}
 	parts.Start("admin", o.Logger, func(ctx context.Context) error { return api.Run(ctx, listener) })
 	if o.Beat != nil {
 		parts.Start("heartbeat", o.Logger, func(ctx context.Context) error {

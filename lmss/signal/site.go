@@ -67,6 +67,7 @@ type site struct {
 	counters  ingress.Counters
 	terminate terminations
 	keeper    keeper
+	alarms    []string // what is wrong for as long as the process runs
 }
 
 // assemble wires a site; nothing runs yet.

@@ -122,6 +122,14 @@ func New(o Options) (*Uplink, error) {
 	return u, nil
 }
 
+// OperatorTLS is for listeners that operators of the domain connect to. Nil without credentials.
+func (u *Uplink) OperatorTLS() *tls.Config {
+	if u.source == nil {
+		return nil
+	}
+	return identity.ServerTLS(u.source, u.trust, identity.Operator)
+}
+
 func (u *Uplink) self() identity.Node {
 	return identity.Node{Domain: string(u.options.Domain), Role: identity.Site, ID: string(u.options.Site)}
 }

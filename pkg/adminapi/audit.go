@@ -1,8 +1,10 @@
 package adminapi
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"time"
 
 	"google.golang.org/grpc"
@@ -41,7 +43,12 @@ func objectText(m proto.Message) (string, error) {
 		return "", nil
 	}
 	text, err := protojson.Marshal(m)
-	return string(text), err
+	if err != nil {
+		return "", err
+	}
+	var compact bytes.Buffer // protojson spaces its output differently from build to build
+	err = json.Compact(&compact, text)
+	return compact.String(), err
 }
 
 // DefaultAudits is how many audit records a list has that asks for no number.

@@ -83,5 +83,9 @@ func (h *hub) listeners() []string {
 	for _, a := range h.sipAddresses() {
 		list = append(list, a.Transport+" "+a.HostPort)
 	}
-	return append(list, "grpc "+h.grpcAddress())
+	list = append(list, "grpc "+h.grpcAddress())
+	for _, l := range h.options.HTTP {
+		list = append(list, "http "+l.Addr().String())
+	}
+	return list
 }
