@@ -477,6 +477,26 @@ func TestCookieKeys(t *testing.T) {
 	}
 }
 
+// Two hubs that make the same key agree on the one that came first: cookies made with the other would be worth nothing.
+func TestFirstCookieKeyStays(t *testing.T) {
+	t.Parallel()
+	client := directorytest.Start(t, identitytest.NewDomain(t, "example.org")).Client(t)
+	a, b := start(t, client, "a", 0), start(t, client, "b", 0)
+	made := func(h *hub) string {
+		if err := discovery.MakeKey(h.Directory, t.Context(), 7); err != nil {
+			t.Fatal(err)
+		}
+		got, err := client.Get(t.Context(), discovery.CookiePrefix+"7")
+		if err != nil || len(got.Kvs) != 1 {
+			t.Fatalf("%v, %v", got, err)
+		}
+		return string(got.Kvs[0].Value)
+	}
+	if first, second := made(a), made(b); first != second {
+		t.Error("the second maker replaced the key of the first")
+	}
+}
+
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	m := directorytest.Start(t, identitytest.NewDomain(t, "example.org"))

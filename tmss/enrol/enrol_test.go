@@ -165,6 +165,31 @@ func TestJoinAsSomebodyElse(t *testing.T) {
 	}
 }
 
+// A node of another domain is told so, and the token that it had got hold of is still good for whom it was made for.
+func TestJoinOfAnotherDomain(t *testing.T) {
+	t.Parallel()
+	h := birth(t)
+	token := h.token(t, identity.Site, "london")
+	conn, err := grpc.NewClient("passthrough:///"+h.address.Address, grpc.WithTransportCredentials(credentials.NewTLS(identity.JoinTLS(token, h.address))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	key, err := identity.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := identity.NewRequest(key, identity.Node{Domain: "example.com", Role: identity.Site, ID: "london"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tmssv1.NewEnrolmentClient(conn).Join(t.Context(), &tmssv1.JoinRequest{Secret: token.Secret(), Request: request})
+	wantRefused(t, h, faultgrpc.Error("join", err), fault.Denied, "this is a hub of example.org")
+	if _, err := enrolment.Join(t.Context(), token); err != nil {
+		t.Errorf("the right node afterwards: %v", err)
+	}
+}
+
 func TestJoinExpired(t *testing.T) {
 	t.Parallel()
 	h := birth(t)
