@@ -57,6 +57,7 @@ type hub struct {
 	policy    currentPolicy
 	peering   *peering.Peering
 	links     *nodelink.Links
+	carriers  carriers
 	forwarder *forwarder.Forwarder
 	stack     *siptx.Stack
 	ring      *tracering.Ring
@@ -136,7 +137,7 @@ func (h *hub) assembleCalls() error {
 	})
 	h.links = nodelink.New(nodelink.Options{Identify: h.identify, Accept: true, Changed: h.linkChanged, Logger: log})
 	h.forwarder, err = forwarder.New(forwarder.Options{
-		Self: h.self.NodeID(), Routes: numbers{h.table}, Links: h.links, Keys: &h.keys, SentBy: h.sentBy,
+		Self: h.self.NodeID(), Routes: numbers{h.table}, Links: h.links, Hubs: h.carriers.of, Keys: &h.keys, SentBy: h.sentBy,
 		Ready: h.takesCalls, Silence: c.Timers.Silence, SearchFor: c.Timers.Search, Logger: log,
 	})
 	if err != nil {

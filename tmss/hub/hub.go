@@ -129,6 +129,7 @@ func (h *hub) run(ctx context.Context) error {
 	parts.Start("sockets", log, h.endpoint.Run)
 	parts.Start("grpc", log, func(ctx context.Context) error { return remote.Run(ctx, h.options.GRPC) })
 	parts.Start("routes on disk", log, func(ctx context.Context) error { return h.peering.Keep(ctx, h.routeFile()) })
+	parts.Start("carriers", log, h.followCarriers)
 	parts.Start("peering", log, h.peering.Run)
 	parts.Start("configuration", log, h.followDirectory)
 	parts.Start("readiness", log, func(ctx context.Context) error {

@@ -47,6 +47,45 @@ func TestCallOverTwoHubs(t *testing.T) {
 	second.read("SIP/2.0 200")
 }
 
+// When the called office's hub dies in such a call, and the caller's hub has no connection to that office, what follows
+// in the call goes to the office's other hub.
+func TestCallMovesToAHubThatHasTheSite(t *testing.T) {
+	t.Parallel()
+	d := identitytest.NewDomain(t, "example.org")
+	directory := directorytest.Start(t, d).Address
+	a := startNamed(t, d, "a", stateDirOf(t, d, "a"), directory, "")
+	b := startNamed(t, d, "b", stateDirOf(t, d, "b"), directory, "")
+	c := startNamed(t, d, "c", stateDirOf(t, d, "c"), directory, "")
+	a.addSite("london", "4xxx")
+	a.addSite("hongkong", "1xxx")
+	for _, hub := range []*running{a, b, c} {
+		eventually(t, "the offices are known", func() bool { return hub.status().GetSites() == 2 })
+	}
+	london, hongkong := a.office("london"), b.office("hongkong")
+	london.announce("4xxx")
+	hongkong.announce("1xxx")
+	eventually(t, "the other hub's numbers are known", func() bool { return a.explain("1001").GetOutcome() == "chosen" })
+	for _, hub := range []*running{a, b, c} {
+		eventually(t, "new calls are taken", func() bool { return len(hub.status().GetAlarms()) == 0 })
+	}
+	london.send(request("INVITE", "sip:1001@example.org", "z9hG4bK-1", ""))
+	hongkong.send(answer(hongkong.read("INVITE"), "200 OK"))
+	route := routeSet(london.read("SIP/2.0 200"))
+	london.send(request("ACK", "sip:1001@192.0.2.9", "z9hG4bK-2", route))
+	hongkong.read("ACK")
+
+	second := c.office("hongkong")
+	second.announce("1xxx")
+	eventually(t, "the other way is known", func() bool { return strings.Contains(a.explain("1001").String(), "hub/c") })
+	b.stop()
+	eventually(t, "the hub is gone", func() bool {
+		return a.explain("1001").GetCandidates()[0].GetNextHop() == "hub/c"
+	})
+	london.send(request("BYE", "sip:1001@192.0.2.9", "z9hG4bK-3", route))
+	second.send(answer(second.read("BYE"), "200 OK"))
+	london.read("SIP/2.0 200")
+}
+
 // routeSet is a caller's Route from a response (RFC 3261 §12.1.2): Record-Route in reverse order.
 func routeSet(response string) string {
 	var set []string
