@@ -3,12 +3,14 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -156,7 +158,13 @@ func TestMetrics(t *testing.T) {
 		`mss_call_live`: 0, `mss_call_setups_total`: 0, `mss_registrar_bindings`: 0, `mss_process_up{process="media"}`: 1, `mss_relay_endpoints`: 0,
 		`mss_store_state{state="healthy"}`: 1, `mss_store_queued_records`: 0,
 	})
+	for name, m := range map[string]monitoring{"mss_identity_certificate_expires_timestamp_seconds": onHub, "mss_servercert_expires_timestamp_seconds": onLondon} {
+		if ends := m.metrics(t)[name]; ends < float64(time.Now().Unix()) {
+			t.Errorf("%s is %v", name, ends)
+		}
+	}
 	countACall(t, d.london, onLondon)
+	allOnTheDashboard(t, onHub, onLondon)
 	surviveDeaths(t, d.london, onLondon)
 	onlyOnTheSocket(t, onHub, filepath.Join(hub.Dir(), "http.sock"))
 	onlyOnTheSocket(t, onLondon, filepath.Join(d.london.Dir(), "http.sock"))
@@ -175,6 +183,45 @@ func namesAreGood(t *testing.T, m monitoring) {
 	for _, name := range regexp.MustCompile(`(?m)^# HELP (\S+)`).FindAllStringSubmatch(text, -1) {
 		if !regexp.MustCompile(`^(mss_[a-z]+_[a-z0-9_]+|go_\w+|process_\w+)$`).MatchString(name[1]) {
 			t.Errorf("%s is no name of ours", name[1])
+		}
+	}
+}
+
+// allOnTheDashboard wants each metric of ours on the dashboard, and none there that no node has.
+func allOnTheDashboard(t *testing.T, nodes ...monitoring) {
+	t.Helper()
+	text, err := os.ReadFile("../../deploy/grafana/mss.json")
+	must(t, err)
+	var dashboard struct {
+		Panels []struct {
+			Targets []struct{ Expr string }
+		}
+	}
+	must(t, json.Unmarshal(text, &dashboard))
+	shown := map[string]bool{}
+	for _, p := range dashboard.Panels {
+		for _, target := range p.Targets {
+			for _, name := range regexp.MustCompile(`mss_\w+`).FindAllString(target.Expr, -1) {
+				shown[name] = true
+			}
+		}
+	}
+	counted := map[string]bool{}
+	for _, m := range nodes {
+		for line := range m.metrics(t) {
+			if name, _, _ := strings.Cut(line, "{"); strings.HasPrefix(name, "mss_") {
+				counted[name] = true
+			}
+		}
+	}
+	for name := range counted {
+		if !shown[name] {
+			t.Errorf("%s is not on the dashboard", name)
+		}
+	}
+	for name := range shown {
+		if !counted[name] {
+			t.Errorf("the dashboard shows %s, which no node has", name)
 		}
 	}
 }

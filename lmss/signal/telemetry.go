@@ -39,6 +39,11 @@ func (p *prepared) monitor(s *site, o *Options) *monitored {
 	}
 	set := telemetry.New("signal", o.Software)
 	p.metrics(s, set)
+	if o.Certificate != nil {
+		telemetry.Gauge(set, "mss_servercert_expires_timestamp_seconds", "When the certificate that phones are shown ends.", func() int64 {
+			return o.Certificate.Pair().Certificate().NotAfter.Unix()
+		})
+	}
 	m.server = &telemetry.Server{Health: registry, Metrics: set, Siblings: m.media, Logger: o.Logger}
 	return m
 }
@@ -141,6 +146,12 @@ func uplinkMetrics(u *uplink.Uplink, set *telemetry.Set) {
 			emit(float64(n.Sessions), string(n.Node))
 		}
 	})
+	if _, joined := u.CertificateEnds(); joined {
+		telemetry.Gauge(set, "mss_identity_certificate_expires_timestamp_seconds", "When the office's own certificate ends.", func() int64 {
+			ends, _ := u.CertificateEnds()
+			return ends.Unix()
+		})
+	}
 	telemetry.Gauge(set, "mss_uplink_alarms", "What is wrong with the uplink; mssctl status says it in words.", func() int { return len(u.Alarms()) })
 }
 

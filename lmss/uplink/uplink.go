@@ -130,6 +130,14 @@ func (u *Uplink) OperatorTLS() *tls.Config {
 	return identity.ServerTLS(u.source, u.trust, identity.Operator)
 }
 
+// CertificateEnds is when the office's own certificate ends; false without one.
+func (u *Uplink) CertificateEnds() (time.Time, bool) {
+	if u.source == nil {
+		return time.Time{}, false
+	}
+	return u.source.Current().Leaf().NotAfter, true
+}
+
 func (u *Uplink) self() identity.Node {
 	return identity.Node{Domain: string(u.options.Domain), Role: identity.Site, ID: string(u.options.Site)}
 }
