@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/mss-federation/mss/lmss/call"
+	"github.com/mss-federation/mss/lmss/cdr"
 	"github.com/mss-federation/mss/lmss/store"
 	"github.com/mss-federation/mss/pkg/federation"
 )
@@ -51,6 +52,9 @@ func (l *leftovers) readNotes(p *prepared) error {
 		return err
 	}
 	for _, n := range notes {
+		if p.isOver(n.ID) {
+			continue
+		}
 		var note call.Note
 		if err := note.Read(n.Data); err != nil {
 			p.logger.Warn("note of a call not readable", "call", n.ID, "err", err)
@@ -59,6 +63,19 @@ func (l *leftovers) readNotes(p *prepared) error {
 		l.notes[n.ID] = &note
 	}
 	return nil
+}
+
+// isOver says that the record of a noted call is closed and on the disk: the disk was full when the note was to go, or
+// the process died between the two. Its phones have long heard of the end.
+func (p *prepared) isOver(id string) bool {
+	closed, err := p.store.QueryCDRs(store.RecordFilter{ID: cdr.ID(id)})
+	if err == nil && len(closed) > 0 {
+		err = p.store.Notes().Drop(id)
+	}
+	if err != nil {
+		p.logger.Warn("note of a call not compared with its record", "call", id, "err", err)
+	}
+	return len(closed) > 0
 }
 
 // restoreCall brings one call back to the worker that its own Call-ID names.
