@@ -172,7 +172,7 @@ func otherConfig(t *testing.T, n *node.Node, old, replacement string) string {
 	text, err := os.ReadFile(n.ConfigPath())
 	must(t, err)
 	dir := t.TempDir()
-	other := strings.ReplaceAll(strings.Replace(string(text), old, replacement, 1), n.Dir(), dir)
+	other := strings.Replace(strings.Replace(string(text), old, replacement, 1), "state_dir: "+n.Dir()+"\n", "state_dir: "+dir+"\n", 1)
 	path := filepath.Join(dir, "lmss.yaml")
 	must(t, os.WriteFile(path, []byte(other), 0o600))
 	return path

@@ -178,7 +178,8 @@ var rfc5118Rows = []outcome{
 	{rfc: "5118", section: "4.5", name: "via-received-param-no-delim", want: 200, seen: &fields{"SSG95523997077@hlau_4100", "921 OPTIONS", "81x2", "", 1}},
 	// Read, and its voice refused: this office has no IPv6 address from which to send there.
 	{
-		rfc: "5118", section: "4.6", name: "ipv6-in-sdp", want: 488, header: `Warning: 301 london.example.org "Incompatible network address formats"`,
+		rfc: "5118", section: "4.6", name: "ipv6-in-sdp", want: 488, header: `Warning: 301 london.example.org "Incompatible network address formats: ` +
+			`no common address family for voice: give both ends IPv4, or both IPv6"`,
 		seen: &fields{"SSG9559905523997077@hlau_4100", "8612 INVITE", "81x2", "", 1},
 	},
 	{rfc: "5118", section: "4.7", name: "mult-ip-in-header", want: 481, port: 6050, seen: &fields{"997077@lau_4100", "89187 BYE", "81x2", "9817--94", 3}},
