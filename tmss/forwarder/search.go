@@ -230,7 +230,7 @@ func (s *search) send(a *attempt, hop int, link nodelink.Link, msg []byte, head 
 		return
 	}
 	a.tx = h.w.SendRequest(link.Flow, s.method, f.branch, h.out, a)
-	if s.serial {
+	if s.serial || s.inside && isHub(node) {
 		h.w.Start(&s.silence, h.Silence, s, 0)
 	}
 }
@@ -257,10 +257,29 @@ func records(method string) bool {
 // OnTimer ends the patience with the newest attempt, which nobody has answered at all. It stays open: should it be
 // answered yet, that counts.
 func (s *search) OnTimer(int) {
-	if a := s.newest; !a.over {
+	switch a := s.newest; {
+	case a.over:
+	case s.inside:
+		s.doubt(a)
+	default:
 		s.h.trip(a)
 		s.advance()
 	}
+}
+
+// doubtAgain is how often a hub that has not answered inside a call is looked at.
+const doubtAgain = 250 * time.Millisecond
+
+// doubt gives up a hub that says nothing inside a call once its link is no longer alive. Who sent the request then finds
+// another way, before that link is closed. The attempt stays as it is: the request may have passed, and a copy with a
+// CANCEL of its own would end what the other copy brought about.
+func (s *search) doubt(a *attempt) {
+	if s.h.alive(s.hops[a.hop].Node) {
+		s.h.w.Start(&s.silence, doubtAgain, s, 0)
+		return
+	}
+	s.done, s.raw = true, nil
+	s.h.refuse(s.tx, &refusal{status: 503})
 }
 
 // trip opens the breaker before an attempt's peer.
