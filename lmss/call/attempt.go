@@ -19,6 +19,9 @@ const (
 	searchTime = 8 * time.Second
 	// hubPatience is how long a hub may say nothing, not even 100, before the other one gets a copy.
 	hubPatience = 1500 * time.Millisecond
+	// cancelPatience is how long the other site may say nothing to a CANCEL, whose way may be broken behind the hub: long
+	// enough for that hub to have noticed, so that a BYE takes another way.
+	cancelPatience = 2500 * time.Millisecond
 	// maxCopies bounds the copies of one INVITE, however many hubs die while the other site rings.
 	maxCopies = 4
 	// hublessTime is how long ringing outlives the last hub: a copy may come through another one.
@@ -247,8 +250,8 @@ func (l *Leg) cancelAttempts(extra []byte) {
 	}
 }
 
-// cancelElsewhere ends the ringing of the other site when no CANCEL reaches it: a CANCEL belongs to its hub's
-// transaction, but a BYE in the early dialog goes through any (RFC 3261 §15 allows it to the caller).
+// cancelElsewhere ends the ringing of the other site when no CANCEL reaches it, or seems to: a CANCEL belongs to the
+// transactions of its hubs, but a BYE in the early dialog goes through any (RFC 3261 §15 allows it to the caller).
 func (l *Leg) cancelElsewhere() {
 	if l.remoteTag == "" {
 		if !l.open() {

@@ -210,7 +210,13 @@ func (l *Leg) cancel(reason string) {
 	l.cancelAttempts(extra)
 	if !l.live() {
 		l.cancelElsewhere()
+		return
 	}
+	l.up.timer = l.call.env.After(cancelPatience, func() {
+		if l.state == legCancelled {
+			l.cancelElsewhere()
+		}
+	})
 }
 
 // sendBye ends the dialog from our side.
