@@ -177,7 +177,12 @@ func (o *outage) refuses(t *testing.T, site string, hubs ...*node.Hub) {
 	t.Helper()
 	var asking sync.WaitGroup
 	for _, h := range hubs {
-		for _, change := range [][]string{{"site", "add", site, "--prefix", "7xxx"}, {"route", "add", "8xxx", "--via", "site/london"}} {
+		for _, change := range [][]string{
+			{"site", "add", site, "--prefix", "7xxx"},
+			{"route", "add", "8xxx", "--via", "site/london"},
+			{"site", "token", "london"},
+			{"hub", "token", "c"},
+		} {
 			asking.Go(func() {
 				began := time.Now()
 				_, err := h.Ctl(o.ctx, change...)
