@@ -20,6 +20,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/mss-federation/mss/cmd/internal/rig/node"
 	"github.com/mss-federation/mss/cmd/internal/rig/phone"
@@ -163,11 +166,26 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s is %v", name, ends)
 		}
 	}
+	for _, dir := range []string{hub.Dir(), d.london.Dir()} {
+		servingByGRPC(t, filepath.Join(dir, "admin.sock"))
+	}
 	countACall(t, d.london, onLondon)
 	allOnTheDashboard(t, onHub, onLondon)
 	surviveDeaths(t, d.london, onLondon)
 	onlyOnTheSocket(t, onHub, filepath.Join(hub.Dir(), "http.sock"))
 	onlyOnTheSocket(t, onLondon, filepath.Join(d.london.Dir(), "http.sock"))
+}
+
+// servingByGRPC asks the API's own health service (grpc.health.v1).
+func servingByGRPC(t *testing.T, socket string) {
+	t.Helper()
+	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	must(t, err)
+	defer conn.Close()
+	got, err := grpc_health_v1.NewHealthClient(conn).Check(limit(t), &grpc_health_v1.HealthCheckRequest{})
+	if err != nil || got.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
+		t.Errorf("%s: %v, %v", socket, got, err)
+	}
 }
 
 // namesAreGood lints the names and texts of all metrics.

@@ -96,6 +96,7 @@ func paths() []*tmssv1.Path {
 		{Prefix: "4xxx", Rank: 1, Neighbour: "site/london", Site: "london", Class: "learned", NextHop: "site/london", Step: "first", Rule: "ownership", Path: []string{"site/london"}, Revision: 3},
 		{Prefix: "4xxx", Rank: 2, Neighbour: "hub/a", Site: "london", Class: "null", Step: "class", Rule: "owned by london", Revision: 3},
 		{Prefix: "5xxx", Neighbour: "site/london", Site: "london", Class: "learned", NextHop: "site/london", Reason: "not authorised", Rule: "ownership: 5/4 is not among the prefixes of the site london", Stale: true},
+		{Prefix: "+4420", Rank: 1, Neighbour: "hub/a", Class: "static", NextHop: "site/london", Rule: "static e4420-site"},
 	}
 }
 
@@ -227,6 +228,25 @@ func TestHubOverTheNetwork(t *testing.T) {
 	} {
 		if r := run(t, nil, "", c.args...); r.code != c.code || !strings.Contains(fmt.Sprint(r.err), c.want) {
 			t.Errorf("%s: %d %v, want %d %q", name, r.code, r.err, c.code, c.want)
+		}
+	}
+}
+
+// The shell is offered what the hub knows.
+func TestCompletionAtAHub(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{socketVariable: newHub(t)}
+	for line, want := range map[string]string{
+		"site token":          "lab\t7xxx\nlondon\t4xxx +4420\n",
+		"peer list":           "site/hongkong\tsession down\nsite/london\tsession up\n",
+		"route add 7xx --via": "site/lab\t7xxx\nsite/london\t4xxx +4420\nhub/a\tthis one\nhub/b\t",
+		"route delete":        "e4420-site\t+4420\n",
+		"node log-level":      "debug\ninfo\nwarn\nerror\n",
+		"":                    "audit\t",
+		"route":               "add\t",
+	} {
+		if r := run(t, env, "", append(append([]string{"__complete"}, strings.Fields(line)...), "")...); !strings.HasPrefix(r.out, want) {
+			t.Errorf("%q completes to %q, want %q", line, r.out, want)
 		}
 	}
 }

@@ -109,17 +109,18 @@ func TestListThatBreaksOff(t *testing.T) {
 // A reader who takes his time does not make the node's silence.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
-	c := &crowd{users: 300, seen: nil}
+	c := &crowd{users: 1001, seen: make(chan struct{})}
 	socket := serve(t, func(r grpc.ServiceRegistrar) { lmssv1.RegisterUsersServer(r, c) })
 	var lines int
 	slow := writer(func(p []byte) (int, error) {
 		if lines++; lines == 2 {
 			<-time.After(400 * time.Millisecond)
+			close(c.seen) // the last one is sent afterwards
 		}
 		return len(p), nil
 	})
 	a := &app{in: strings.NewReader(""), out: slow, errOut: io.Discard, env: func(string) string { return "" }, now: time.Now}
-	if err := a.run(t.Context(), []string{"--socket", socket, "--timeout", "200ms", "user", "list"}); err != nil || lines != 301 {
+	if err := a.run(t.Context(), []string{"--socket", socket, "--timeout", "200ms", "user", "list"}); err != nil || lines != 1002 {
 		t.Errorf("%d lines, %v", lines, err)
 	}
 }
