@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/mss-federation/mss/pkg/federation"
+	"github.com/mss-federation/mss/pkg/nodelink"
 	"github.com/mss-federation/mss/pkg/sipheader"
 	"github.com/mss-federation/mss/pkg/siptx"
 )
@@ -62,7 +63,7 @@ func (v *viaHub) OnResponse(tx *siptx.ClientTx, res *siptx.Response) {
 	switch {
 	case v.over && (v.method != "INVITE" || status/100 != 2):
 		return
-	case own && (tx != v.tx || v.again() || status == 503 && v.later()):
+	case own && (tx != v.tx || v.answering() && v.again() || status == 503 && v.later() || v.again()):
 		return
 	case status >= 200 && !v.over:
 		v.done()
@@ -93,6 +94,17 @@ func (v *viaHub) OnSendError(tx *siptx.ClientTx, err error) {
 	v.waited, v.tried, l.stale = true, nil, true
 	l.waiting = append(l.waiting, v.send)
 	l.waitForPeer()
+}
+
+// answering says whether another hub that was not tried answers. One that does not could swallow the request until its
+// connection is closed: the hub that had no way this time is asked again before.
+func (v *viaHub) answering() bool {
+	for node := range v.leg.call.env.Ways("") {
+		if node != v.node && !slices.Contains(v.tried, node) && v.leg.call.env.Hub(node) == nodelink.Alive {
+			return true
+		}
+	}
+	return false
 }
 
 func (v *viaHub) again() bool {
