@@ -123,7 +123,6 @@ func (r *legRecord) leg(c *Call) *Leg {
 	if l.media.bind, l.media.shown = r.Bind, r.Shown; !r.Bind.IsValid() {
 		l.media.bind, l.media.shown = c.env.VoiceAddr(r.Flow, netip.Addr{})
 	}
-	l.hidden = r.Node != "" && r.Aim.Learn == media.LearnSource // nothing else lets a site's voice be learned
 	// A connection does not outlive the process that accepted it, and its number may be another's now.
 	l.stale = l.flow.Transport.Stream() && l.name == nil // a server by name is dialled again
 	l.flow.ID = 0
