@@ -103,7 +103,7 @@ func (w *town) addHub(t *testing.T, name string) {
 	w.hubs = append(w.hubs, h)
 }
 
-// addOffice adds an office with four users whose names begin with a digit, attached to some hubs, best first.
+// addOffice adds an office with five users whose names begin with a digit, attached to some hubs, best first.
 func (w *town) addOffice(t *testing.T, site, digit string, hubs ...*townHub) *townOffice {
 	t.Helper()
 	ctx := within(t, settleFor)
@@ -122,7 +122,7 @@ func (w *town) addOffice(t *testing.T, site, digit string, hubs ...*townHub) *to
 		opt.Extra += h.Name()
 	}
 	opt.Extra += "]"
-	for n := range 4 {
+	for n := range 5 {
 		name := digit + "00" + strconv.Itoa(n+1)
 		opt.Users = append(opt.Users, node.User{Name: name, Password: "kettle-bridge-" + name + "-lamp"})
 	}
@@ -237,6 +237,9 @@ func muteTrunk(t *testing.T, h *townHub, dialler *netns.Wire, inside *netns.Spac
 func freeze(t *testing.T, h *townHub) (thaw func()) {
 	t.Helper()
 	pid := h.PID(node.Supervisor)
+	if pid == 0 {
+		t.Fatalf("hub %s does not run", h.Name()) // to stop process 0 is to stop this one
+	}
 	must(t, syscall.Kill(pid, syscall.SIGSTOP))
 	thawed := false
 	thaw = func() {
