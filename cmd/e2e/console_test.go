@@ -154,6 +154,7 @@ var unsettled = []struct {
 	{regexp.MustCompile(`\b(supervisor|signal|media|hub|directory) \d+\b`), "$1 PID"},
 	{regexp.MustCompile(`("?(pid|value|revision|directory_revision|epoch|flow_id|sent|received|lost|q|announced_out|withdrawn_out)"?: ?)"?\d+"?`), "${1}N"},
 	{regexp.MustCompile(`\brevision \d+`), "revision N"},
+	{regexp.MustCompile(`#\d+`), "#N"},
 	{regexp.MustCompile(`(?m)^((sip|trace|requests|acks|responses|cookies|searches|breakers|message|auth|loops|failovers)\w*) +\d+$`), "$1  N"},
 	{regexp.MustCompile(`/tmp/[\w./-]+`), "PATH"},
 	{regexp.MustCompile(`-{2,}|-->?|<--?`), "--"},
