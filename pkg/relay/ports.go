@@ -25,9 +25,15 @@ type ports struct {
 // pool has the ports of one address and loop that are not in use. Those at rest stand in the order of their release.
 type pool struct {
 	free    []uint16
-	index   []int32 // where in free the port stands whose place is i; -1: not there
+	index   []int32 // where in free the port stands whose place is i; else inUse or atRest
 	resting []rested
 }
+
+// The states of a port that is not free.
+const (
+	inUse  = -1
+	atRest = -2
+)
 
 type rested struct {
 	port uint16
@@ -53,7 +59,7 @@ func (p *ports) poolsLocked(addr netip.Addr) []pool {
 	}
 	made := make([]pool, p.loops)
 	for i := range made {
-		made[i].index = slices.Repeat([]int32{-1}, p.place(p.high)+1)
+		made[i].index = slices.Repeat([]int32{inUse}, p.place(p.high)+1)
 	}
 	for port := p.low; port <= p.high; port += 2 {
 		p.add(&made[p.loop(port)], uint16(port))
@@ -71,7 +77,7 @@ func (p *ports) take(addr netip.Addr, loop int, now time.Time) (int, bool) {
 	for i := range pools {
 		own := &pools[(loop+i)%p.loops]
 		for own.longest(now) >= p.rest {
-			p.add(own, own.wake())
+			p.add(own, p.wake(own))
 		}
 		if n := len(own.free); n > 0 {
 			port := own.free[rand.IntN(n)]
@@ -81,7 +87,7 @@ func (p *ports) take(addr netip.Addr, loop int, now time.Time) (int, bool) {
 	}
 	for i := range pools {
 		if own := &pools[(loop+i)%p.loops]; own.longest(now) >= p.minRest {
-			return int(own.wake()), true
+			return int(p.wake(own)), true
 		}
 	}
 	return 0, false
@@ -114,7 +120,7 @@ func (p *ports) remove(from *pool, port uint16) {
 	last := from.free[len(from.free)-1]
 	from.free[i] = last
 	*p.at(from, last) = i
-	*p.at(from, port) = -1
+	*p.at(from, port) = inUse
 	from.free = from.free[:len(from.free)-1]
 }
 
@@ -126,9 +132,11 @@ func (p *pool) longest(now time.Time) time.Duration {
 	return now.Sub(p.resting[0].at)
 }
 
-func (p *pool) wake() uint16 {
-	port := p.resting[0].port
-	p.resting = p.resting[1:]
+// wake ends the rest of the port that rested longest.
+func (p *ports) wake(from *pool) uint16 {
+	port := from.resting[0].port
+	from.resting = from.resting[1:]
+	*p.at(from, port) = inUse
 	return port
 }
 
@@ -144,12 +152,14 @@ func (p *ports) claim(addr netip.Addr, port int) {
 	for i, r := range pool.resting {
 		if int(r.port) == port {
 			pool.resting = slices.Delete(pool.resting, i, i+1)
+			*p.at(pool, r.port) = inUse
 			return
 		}
 	}
 }
 
-// release puts a port to rest.
+// release puts a port to rest. One that rests or is free stays as it is: two may have had it, when a call was to have a
+// port again that another one holds.
 func (p *ports) release(addr netip.Addr, port int, now time.Time) {
 	if port < p.low || port > p.high || port&1 != 0 {
 		return
@@ -157,5 +167,8 @@ func (p *ports) release(addr netip.Addr, port int, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	pool := &p.poolsLocked(addr)[p.loop(port)]
-	pool.resting = append(pool.resting, rested{uint16(port), now})
+	if state := p.at(pool, uint16(port)); *state == inUse {
+		*state = atRest
+		pool.resting = append(pool.resting, rested{uint16(port), now})
+	}
 }

@@ -57,3 +57,25 @@ func TestPortsRestBeforeReuse(t *testing.T) {
 		}
 	}
 }
+
+// A call that was to have a port again which another one holds gives back what it never had.
+func TestPortsReleasedTwice(t *testing.T) {
+	t.Parallel()
+	p := newPorts(20000, 20006, 1, 32*time.Second, time.Second)
+	var last int
+	for range 3 {
+		last, _ = p.take(loopback, 0, start)
+	}
+	now := start
+	for range 3 {
+		p.release(loopback, last, now)
+		p.release(loopback, last, now)
+		now = now.Add(time.Minute)
+		if port, ok := p.take(loopback, 0, now); !ok || port != last {
+			t.Fatalf("port %d (%v), want %d", port, ok, last)
+		}
+		if port, ok := p.take(loopback, 0, now); ok {
+			t.Fatalf("port %d given out twice", port)
+		}
+	}
+}

@@ -6,8 +6,8 @@ import (
 )
 
 // shelf keeps the sockets of closed endpoints open where many calls a second use few ports, since to open and close
-// them is most of what the voice of a short call costs. They stay bound and watched: their loop reads what comes and throws it away, so that nothing
-// waits in them for the next endpoint. Its methods may be called from any goroutine.
+// them is most of what the voice of a short call costs. They stay bound and watched: their loop reads what comes and
+// throws it away, so that nothing waits in them for the next endpoint. Its methods may be called from any goroutine.
 type shelf struct {
 	most int
 
