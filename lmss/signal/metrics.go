@@ -1,6 +1,7 @@
 package signal
 
 import (
+	"maps"
 	"sync"
 
 	"github.com/mss-federation/mss/lmss/cdr"
@@ -53,8 +54,9 @@ func (t *terminations) count(r *cdr.Record) {
 // each calls do with every kind of end.
 func (t *terminations) each(do func(e ending, calls uint64)) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	for e, n := range t.mu.endings {
+	endings := maps.Clone(t.mu.endings)
+	t.mu.Unlock()
+	for e, n := range endings { // no call waits for whoever reads
 		do(e, n)
 	}
 }

@@ -32,3 +32,17 @@ func TestTerminationsAreBounded(t *testing.T) {
 		t.Errorf("%d recovered, %d unprotected, %v", recovered, unprotected, all.classes())
 	}
 }
+
+// Whoever asks for the numbers, and is slow to take them, holds up no call that ends.
+func TestTerminationsAreReadWithoutTheirLock(t *testing.T) {
+	t.Parallel()
+	var all terminations
+	all.count(&cdr.Record{Termination: federation.Termination{Class: federation.Busy, Reason: "486 Busy Here"}})
+	all.each(func(ending, uint64) {
+		if !all.mu.TryLock() {
+			t.Error("locked while it is read")
+			return
+		}
+		all.mu.Unlock()
+	})
+}
