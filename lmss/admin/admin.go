@@ -1,6 +1,7 @@
 // Package admin is the site's gRPC API for operators, served on a Unix socket to the server's own user and
-// to root, and over the network, where that is wanted, to holders of an operator's certificate. It turns requests into calls on the directory, registrar, store, calls and trace ring, and
-// writes the audit record of every change. It owns none of these and decides nothing about calls.
+// to root, and over the network, where that is wanted, to holders of an operator's certificate. It turns requests into
+// calls on the directory, registrar, store, calls and trace ring, and writes the audit record of every change. It owns
+// none of these and decides nothing about calls.
 //
 // Each noun is a file with its service; access.go says which method needs what. Start at [New] and
 // [Server.Run].
@@ -49,8 +50,8 @@ type Bindings interface {
 	SaveBindings(changes []registrar.Change, done func(error)) error
 }
 
-// Options are what the API speaks for. All fields but Trace, Level and LevelFollowers are required; where the store is off, [StoreOff]
-// stands for it.
+// Options are what the API speaks for. All fields but Trace, Level and LevelFollowers are required; where the store is
+// off, [StoreOff] stands for it.
 type Options struct {
 	Logger    *slog.Logger
 	Site      federation.SiteID
@@ -93,14 +94,18 @@ func New(options Options) *Server {
 // Remote makes a server of the same API for callers on the network, whom their certificates name.
 func (s *Server) Remote(creds credentials.TransportCredentials) *adminapi.Server {
 	return adminapi.New(adminapi.Options{
-		Logger: s.options.Logger, Rules: rules, Register: s.register, TLS: creds,
+		Logger: s.options.Logger, Rules: rules, Register: s.register, TLS: creds, MaxConnections: maxOperators,
 		// An operator who stays without a word holds nothing.
 		Extra: []grpc.ServerOption{grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleConnection})},
 	})
 }
 
-// idleConnection is how long a connection from the network without a request may stay.
-const idleConnection = 2 * time.Minute
+const (
+	// idleConnection is how long a connection from the network without a request may stay.
+	idleConnection = 2 * time.Minute
+	// maxOperators bounds those connections: calls need the process's descriptors more.
+	maxOperators = 64
+)
 
 func (s *Server) register(r grpc.ServiceRegistrar) {
 	lmssv1.RegisterUsersServer(r, &users{server: s})

@@ -5,6 +5,7 @@
 package adminapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
@@ -23,6 +25,9 @@ const (
 	maxStreams  = 100     // calls at once on one connection
 	maxMessage  = 4 << 20 // bytes of one request
 	stopTimeout = time.Second
+	// handshake is enough over any network; grpc's own is two minutes, for which every silent connection has a
+	// descriptor that calls may need.
+	handshake = 10 * time.Second
 )
 
 // Options shape a server.
@@ -34,6 +39,10 @@ type Options struct {
 	// TLS identifies callers by their certificates. Nil means that the server is for a Unix socket, whose
 	// callers the kernel identifies.
 	TLS credentials.TransportCredentials
+	// Handshake bounds how long a connection may take to prove who it is. Zero means 10s.
+	Handshake time.Duration
+	// MaxConnections bounds those that are open at a time; others wait to be accepted. Zero means no bound.
+	MaxConnections int
 	// Extra options of grpc, such as the windows of long streams.
 	Extra []grpc.ServerOption
 	// Register registers the services.
@@ -57,6 +66,7 @@ func New(options Options) *Server {
 	}
 	s.grpc = grpc.NewServer(append([]grpc.ServerOption{
 		grpc.Creds(transport),
+		grpc.ConnectionTimeout(cmp.Or(options.Handshake, handshake)),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.ChainUnaryInterceptor(s.unary),
@@ -82,6 +92,9 @@ func (s *Server) SetReady(ready bool) {
 
 // Run serves on the listener until ctx ends, and closes it. Requests in progress get a second to end.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
+	if most := s.options.MaxConnections; most > 0 {
+		listener = netutil.LimitListener(listener, most)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
