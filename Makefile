@@ -140,10 +140,12 @@ race: build ## run the Go tests with the race detector, but for those of wires
 # What measures clocks runs while nothing else does. Most of it waits, so much of it runs at once.
 WIRES   := ./cmd/e2e/wires/...
 UNTIMED := go list ./... | grep -v /cmd/e2e/wires
+# What was measured is shown, and not which test began when.
+MEASURED := grep -vE '^=== (RUN|PAUSE|CONT|NAME) '
 
 .PHONY: wires
 wires: build ## cut wires and kill hubs in network namespaces, and hold the clocks to their budgets (needs root)
-	@MSS_BIN=$(BIN) CGO_ENABLED=1 go test -race -count=1 -parallel 8 -timeout 8m $(WIRES)
+	@MSS_BIN=$(BIN) CGO_ENABLED=1 go test -race -count=1 -parallel 8 -timeout 8m -v $(WIRES) | $(MEASURED)
 
 .PHONY: test
 test: ## set up, then verify, lint, tests with the race detector, wires, demo
@@ -158,7 +160,7 @@ test: ## set up, then verify, lint, tests with the race detector, wires, demo
 .PHONY: test-long
 test-long: setup ## the tests that take long, such as many kills (by hand)
 	@MSS_LONG=1 CGO_ENABLED=1 go test -race -count=1 -timeout 60m ./cmd/e2e
-	@MSS_LONG=1 CGO_ENABLED=1 go test -race -count=1 -parallel 8 -timeout 60m -v $(WIRES)
+	@MSS_LONG=1 CGO_ENABLED=1 go test -race -count=1 -parallel 8 -timeout 60m -v $(WIRES) | $(MEASURED)
 
 ##@ run
 
