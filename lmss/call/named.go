@@ -37,6 +37,8 @@ const (
 	maxDatagram = 1300
 	// hopLife is how long the ways inside a dialog are believed; then the name is looked up again.
 	hopLife = 30 * time.Second
+	// maxPeerAddrs bounds the addresses that are remembered of a peer: each new Contact that it shows brings some.
+	maxPeerAddrs = 64
 )
 
 // named is what only a leg has whose peer is known by its name. Its INVITE goes to one address after the other
@@ -78,12 +80,15 @@ func (l *Leg) waysFound(ways []Way, err error) {
 	c.ready()
 }
 
-// learn remembers the peer's addresses.
+// learn remembers the peer's addresses, the latest ones.
 func (n *named) learn(ways []Way) {
 	for _, w := range ways {
 		if addr := w.Flow.Remote.Addr(); !slices.Contains(n.addrs, addr) {
 			n.addrs = append(n.addrs, addr)
 		}
+	}
+	if more := len(n.addrs) - maxPeerAddrs; more > 0 {
+		n.addrs = slices.Delete(n.addrs, 0, more)
 	}
 }
 
