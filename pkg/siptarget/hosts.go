@@ -19,9 +19,11 @@ const (
 type hostsFile struct {
 	path string
 
-	mu      sync.Mutex // guards what follows
+	reading sync.Mutex // who has it may read the file; guards changed
+	changed time.Time  // of the file, when it was last read
+
+	mu      sync.Mutex // guards what follows, and never waits for the disk
 	checked time.Time
-	changed time.Time
 	names   map[string][]netip.Addr
 }
 
@@ -29,11 +31,18 @@ func (h *hostsFile) lookup(name string) []netip.Addr {
 	if h.path == "-" {
 		return nil
 	}
+	h.reading.Lock()
+	defer h.reading.Unlock()
+	known, fresh := h.remembered(name)
+	if fresh {
+		return known
+	}
+	names, changed := h.read()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if now := time.Now(); now.Sub(h.checked) >= fileLife {
-		h.checked = now
-		h.readLocked()
+	h.checked = time.Now()
+	if changed {
+		h.names = names
 	}
 	return h.names[name]
 }
@@ -48,22 +57,23 @@ func (h *hostsFile) remembered(name string) ([]netip.Addr, bool) {
 	return h.names[name], time.Since(h.checked) < fileLife
 }
 
-// readLocked reads the file if it changed. One that cannot be read has no names.
-func (h *hostsFile) readLocked() {
+// read reads the file if it changed. One that cannot be read has no names.
+func (h *hostsFile) read() (names map[string][]netip.Addr, changed bool) {
 	info, err := os.Stat(h.path)
 	if err != nil || info.Size() > maxHostsFile {
-		h.names, h.changed = nil, time.Time{}
-		return
+		h.changed = time.Time{}
+		return nil, true
 	}
 	if info.ModTime().Equal(h.changed) {
-		return
+		return nil, false
 	}
 	text, err := os.ReadFile(h.path)
 	if err != nil {
-		h.names = nil
-		return
+		h.changed = time.Time{}
+		return nil, true
 	}
-	h.names, h.changed = parseHosts(string(text)), info.ModTime()
+	h.changed = info.ModTime()
+	return parseHosts(string(text)), true
 }
 
 // parseHosts reads lines of an address and its names; IPv6 and IPv4 take turns as from DNS.
