@@ -37,11 +37,20 @@ func (c *Config) Validate() error {
 	c.DNS.validate(&wrong)
 	c.validateChoices(&wrong)
 	c.validateTimes(&wrong)
-	wrong.Socket("admin.socket", c.Admin.Socket)
-	wrong.Socket("admin.http_socket", c.Admin.HTTPSocket)
-	wrong.Listeners("admin.grpc", c.Admin.GRPC)
-	wrong.Listeners("admin.http", c.Admin.HTTP)
+	c.Admin.validate(&wrong)
+	wrong.Apart(configfile.Listening{Key: "listen.tcp", Addrs: c.Listen.TCP}, configfile.Listening{Key: "listen.tls", Addrs: c.Listen.TLS},
+		configfile.Listening{Key: "admin.grpc", Addrs: c.Admin.GRPC}, configfile.Listening{Key: "admin.http", Addrs: c.Admin.HTTP})
 	return wrong.Err()
+}
+
+func (a *Admin) validate(wrong *configfile.Complaints) {
+	wrong.Socket("admin.socket", a.Socket)
+	wrong.Socket("admin.http_socket", a.HTTPSocket)
+	if a.Socket == a.HTTPSocket {
+		wrong.Add("admin.http_socket", "%q is admin.socket too: each needs a path of its own", a.HTTPSocket)
+	}
+	wrong.Listeners("admin.grpc", a.GRPC)
+	wrong.Listeners("admin.http", a.HTTP)
 }
 
 func (l Listen) validate(wrong *configfile.Complaints, voice []netip.Addr) {
@@ -51,11 +60,6 @@ func (l Listen) validate(wrong *configfile.Complaints, voice []netip.Addr) {
 	wrong.Listeners("listen.udp", l.UDP)
 	wrong.Listeners("listen.tcp", l.TCP)
 	wrong.Listeners("listen.tls", l.TLS)
-	for i, a := range l.TLS {
-		if a.Port() != 0 && slices.Contains(l.TCP, a) {
-			wrong.Add(fmt.Sprintf("listen.tls[%d]", i), "%s is in listen.tcp too, and TLS runs over TCP: name another port, 5061 is usual", a)
-		}
-	}
 	wrong.Advertise("listen.advertise", l.Advertise, slices.Concat(l.addresses(), voice))
 }
 

@@ -49,6 +49,31 @@ func (c *Complaints) Listener(key string, a netip.AddrPort) {
 	}
 }
 
+// Listening are the addresses of one key at which something listens over TCP.
+type Listening struct {
+	Key   string
+	Addrs []netip.AddrPort
+	One   bool // the key has an address and not a list
+}
+
+// Apart wants no address under two keys, whatever is spoken there: it would be found when the second one is bound, as a
+// port that some other program has. Ports may be 0.
+func (c *Complaints) Apart(all ...Listening) {
+	taken := map[netip.AddrPort]string{}
+	for _, l := range all {
+		for i, a := range l.Addrs {
+			at := fmt.Sprintf("%s[%d]", l.Key, i)
+			if l.One {
+				at = l.Key
+			}
+			if before, is := taken[a]; is && before != l.Key && a.Port() != 0 {
+				c.Add(at, "%s is in %s too, and both run over TCP: name another port", a, before)
+			}
+			taken[a] = l.Key
+		}
+	}
+}
+
 // Advertise wants addresses of the same family for local ones.
 func (c *Complaints) Advertise(key string, advertise map[netip.Addr]netip.Addr, local []netip.Addr) {
 	for from, to := range advertise {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"time"
@@ -37,10 +38,27 @@ func (c *Config) Validate() error {
 	wrong.Size("trace.bytes", c.Trace.Bytes, 64<<10, 4<<30)
 	wrong.Choice("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	wrong.Choice("log.format", c.Log.Format, "text", "json")
-	wrong.Socket("admin.socket", c.Admin.Socket)
-	wrong.Socket("admin.http_socket", c.Admin.HTTPSocket)
-	wrong.Listeners("admin.http", c.Admin.HTTP)
+	c.Admin.validate(&wrong)
+	var directory []netip.AddrPort
+	if c.Directory.Embedded.On() {
+		directory = []netip.AddrPort{c.Directory.Listen}
+	}
+	wrong.Apart(
+		configfile.Listening{Key: "listen.tls", Addrs: c.Listen.TLS}, configfile.Listening{Key: "listen.tcp", Addrs: c.Listen.TCP},
+		configfile.Listening{Key: "listen.grpc", Addrs: []netip.AddrPort{c.Listen.GRPC}, One: true},
+		configfile.Listening{Key: "directory.listen", Addrs: directory, One: true},
+		configfile.Listening{Key: "admin.http", Addrs: c.Admin.HTTP},
+	)
 	return wrong.Err()
+}
+
+func (a *Admin) validate(wrong *configfile.Complaints) {
+	wrong.Socket("admin.socket", a.Socket)
+	wrong.Socket("admin.http_socket", a.HTTPSocket)
+	if a.Socket == a.HTTPSocket {
+		wrong.Add("admin.http_socket", "%q is admin.socket too: each needs a path of its own", a.HTTPSocket)
+	}
+	wrong.Listeners("admin.http", a.HTTP)
 }
 
 func (l Listen) validate(wrong *configfile.Complaints) {
