@@ -2,6 +2,7 @@ package nodelink
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -21,9 +22,34 @@ type core struct {
 // target is a node that is to have a connection of ours.
 type target struct {
 	Target
+	remote   netip.AddrPort      // of its addresses the one that is dialled, or is next
+	failed   int                 // addresses in a row that did not lead there
 	flow     siptransport.FlowID // of the attempt or the connection; 0 between
-	attempts int
-	due      time.Time // of the next attempt, while flow is 0
+	attempts int                 // rounds through all addresses
+	due      time.Time           // of the next attempt, while flow is 0
+	tried    time.Time           // when the last attempt began
+}
+
+func (t *Target) remotes() []netip.AddrPort {
+	return append([]netip.AddrPort{t.Flow.Remote}, t.Also...)
+}
+
+// continues says whether a connection, or an attempt, towards old is one towards t too.
+func (t *Target) continues(old *target) bool {
+	return old != nil && old.Node == t.Node && old.TLS == t.TLS && old.Flow.Transport == t.Flow.Transport &&
+		old.Flow.Local == t.Flow.Local && slices.Contains(t.remotes(), old.remote)
+}
+
+// turn makes the address behind the one that failed the next, and says whether all have failed by now.
+func (t *target) turn() (all bool) {
+	remotes := t.remotes()
+	t.remote = remotes[(slices.Index(remotes, t.remote)+1)%len(remotes)]
+	t.failed++
+	if t.failed < len(remotes) {
+		return false
+	}
+	t.failed = 0
+	return true
 }
 
 type link struct {
@@ -85,8 +111,9 @@ func newCore(clocks Clocks, dice func() float64) *core {
 func (c *core) setTargets(targets []Target, now time.Time) (actions []action) {
 	wanted := make(map[federation.NodeID]*target, len(targets))
 	for _, t := range targets {
-		wanted[t.Node] = &target{Target: t, due: now}
-		if old := c.targets[t.Node]; old != nil && old.Target == t {
+		wanted[t.Node] = &target{Target: t, remote: t.Flow.Remote, due: now}
+		if old := c.targets[t.Node]; t.continues(old) {
+			old.Target = t
 			wanted[t.Node] = old
 		}
 	}
@@ -103,7 +130,9 @@ func (c *core) setTargets(targets []Target, now time.Time) (actions []action) {
 func (c *core) dialling(node federation.NodeID, flow siptransport.FlowID) {
 	if t := c.targets[node]; t != nil {
 		t.flow = flow
-		t.attempts++
+		if t.failed == 0 {
+			t.attempts++
+		}
 	}
 }
 
@@ -142,17 +171,29 @@ func (c *core) lost(e event) {
 		return
 	}
 	if l != nil && e.at.Sub(l.since) >= c.clocks.Settled {
-		t.attempts = 0
+		t.attempts, t.failed = 0, 0
+		c.postpone(t, e.at)
+		return
 	}
-	c.postpone(t, e.at)
+	if t.turn() {
+		c.postpone(t, e.at)
+		return
+	}
+	t.flow, t.due = 0, e.at // another address may lead there at once
 }
 
 // tick does what is due. heard says when a connection was last heard.
 func (c *core) tick(now time.Time, heard func(siptransport.FlowID) time.Time) (actions []action) {
 	for _, t := range c.targets {
 		if t.flow == 0 && !now.Before(t.due) {
-			t.due = now.Add(time.Minute) // until the attempt's answer
-			actions = append(actions, action{kind: dial, target: t.Target})
+			t.due, t.tried = now.Add(time.Minute), now // until the attempt's answer
+			to := t.Target
+			to.Flow.Remote = t.remote
+			actions = append(actions, action{kind: dial, target: to})
+		}
+		if late := c.late(t); !late.IsZero() && !now.Before(late) {
+			t.tried = now
+			actions = append(actions, action{kind: hangUp, flow: siptransport.Flow{Transport: t.Flow.Transport, ID: t.flow}})
 		}
 	}
 	for _, l := range c.links {
@@ -163,6 +204,14 @@ func (c *core) tick(now time.Time, heard func(siptransport.FlowID) time.Time) (a
 		c.gone = c.gone[1:]
 	}
 	return actions
+}
+
+// late is when an attempt is given up because there are other addresses; zero while there is none to give up.
+func (c *core) late(t *target) time.Time {
+	if t.flow == 0 || len(t.Also) == 0 || c.links[t.flow] != nil {
+		return time.Time{}
+	}
+	return t.tried.Add(c.clocks.Suspect)
 }
 
 // judge looks at one link's silence. Who dialled pings; the other side hears those pings.
@@ -194,6 +243,9 @@ func (c *core) next(now time.Time, watching bool) time.Time {
 	for _, t := range c.targets {
 		if t.flow == 0 && t.due.Before(at) {
 			at = t.due
+		}
+		if late := c.late(t); !late.IsZero() && late.Before(at) {
+			at = late
 		}
 	}
 	return at

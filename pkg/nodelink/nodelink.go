@@ -15,6 +15,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -80,6 +81,9 @@ type Target struct {
 	Node federation.NodeID
 	// Flow says where: Transport and Remote, and Local if it matters.
 	Flow siptransport.Flow
+	// Also are further addresses of the node: one after the other is dialled, from the one that worked last, and one that
+	// is silent is given up after Clocks.Suspect.
+	Also []netip.AddrPort
 	// TLS verifies that Node answers; the same pointer is the same target. Nil for TCP.
 	TLS *tls.Config
 }
@@ -160,8 +164,8 @@ func identify(state tls.ConnectionState) (federation.NodeID, error) {
 // Attach names the endpoint whose Watcher this is. It comes before anything runs.
 func (l *Links) Attach(e Endpoint) { l.endpoint = e }
 
-// SetTargets replaces the nodes to keep dialled. A target that stays as it was keeps its connection; one that
-// is gone loses it.
+// SetTargets replaces the nodes to keep dialled. A target keeps its connection while it is the same and still has the
+// address that the connection leads to; one that is gone loses it.
 func (l *Links) SetTargets(targets []Target) {
 	l.mu.Lock()
 	l.mu.targets, l.mu.renewed = slices.Clone(targets), true
