@@ -50,6 +50,7 @@ type hubEntry struct {
 	GRPC     string             `json:"grpc"`
 	SIP      []exchange.Address `json:"sip,omitempty"`
 	Software string             `json:"software,omitempty"`
+	GRPCAlso []string           `json:"grpc_also,omitempty"`
 }
 
 func (h Home) saveHubs(hubs []exchange.Hub) error {

@@ -159,10 +159,26 @@ type Peer struct {
 
 // Hub is a hub as the directory lists it.
 type Hub struct {
-	ID       federation.HubID
-	GRPC     string
+	ID   federation.HubID
+	GRPC string
+	// SIP may have several addresses of one transport: the preferred one comes first.
 	SIP      []Address
 	Software string
+	// GRPCAlso are further addresses of the gRPC service, such as that of the other IP version.
+	GRPCAlso []string
+}
+
+// GRPCAddresses are all addresses of the gRPC service, the preferred one first.
+func (h *Hub) GRPCAddresses() []string { return append([]string{h.GRPC}, h.GRPCAlso...) }
+
+// SIPAddresses are those of one transport, the preferred one first.
+func (h *Hub) SIPAddresses(transport string) (all []string) {
+	for _, a := range h.SIP {
+		if a.Transport == transport {
+			all = append(all, a.HostPort)
+		}
+	}
+	return all
 }
 
 // Stats counts what happened in a session.

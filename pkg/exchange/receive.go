@@ -302,7 +302,9 @@ func (s *Session) handleDirectory(d *exchangev1.Directory) {
 	}
 	l := Learned{}
 	for _, h := range d.GetHubs() {
-		l.Hubs = append(l.Hubs, Hub{ID: federation.HubID(h.GetId()), GRPC: h.GetGrpc(), SIP: decodeAddresses(h.GetSip()), Software: h.GetSoftware()})
+		l.Hubs = append(l.Hubs, Hub{
+			ID: federation.HubID(h.GetId()), GRPC: h.GetGrpc(), GRPCAlso: h.GetGrpcAlso(), SIP: decodeAddresses(h.GetSip()), Software: h.GetSoftware(),
+		})
 	}
 	s.do(l)
 }

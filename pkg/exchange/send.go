@@ -250,7 +250,9 @@ func (s *Session) mustPay(f *exchangev1.Frame) {
 func (s *Session) directoryFrame() *exchangev1.Frame {
 	d := &exchangev1.Directory{Version: s.dirVersion}
 	for _, h := range s.directory {
-		d.Hubs = append(d.Hubs, &exchangev1.Hub{Id: string(h.ID), Grpc: h.GRPC, Sip: encodeAddresses(h.SIP), Software: h.Software})
+		d.Hubs = append(d.Hubs, &exchangev1.Hub{
+			Id: string(h.ID), Grpc: h.GRPC, GrpcAlso: h.GRPCAlso, Sip: encodeAddresses(h.SIP), Software: h.Software,
+		})
 	}
 	return &exchangev1.Frame{Kind: &exchangev1.Frame_Directory{Directory: d}}
 }

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -158,6 +159,22 @@ func (e *end) list() string {
 		out += r.NLRI.String() + " "
 	}
 	return out
+}
+
+// TestSessionTellsAllAddresses: a hub may have several of one kind, and their order counts.
+func TestSessionTellsAllAddresses(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, siteConfig(), hubConfig(), NewBook("site/london", 7), Nothing{})
+	hub := Hub{
+		ID: "a", GRPC: "192.0.2.1:7000", GRPCAlso: []string{"[2001:db8::1]:7000"},
+		SIP: []Address{{"tls", "192.0.2.1:5061"}, {"tls", "[2001:db8::1]:5061"}, {"udp", "192.0.2.1:5060"}},
+	}
+	p.b.handle(DirectoryChanged{Hubs: []Hub{hub}}, p.now)
+	p.start()
+	if len(p.a.learned) != 1 || !slices.Equal(p.a.learned[0].GRPCAddresses(), hub.GRPCAddresses()) ||
+		!slices.Equal(p.a.learned[0].SIPAddresses("tls"), []string{"192.0.2.1:5061", "[2001:db8::1]:5061"}) {
+		t.Fatalf("site learned %+v", p.a.learned)
+	}
 }
 
 func TestSessionAnnouncesAndWithdraws(t *testing.T) {

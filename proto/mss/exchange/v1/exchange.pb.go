@@ -1769,9 +1769,12 @@ type Hub struct {
 	// "a".
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// host:port of its gRPC service.
-	Grpc          string     `protobuf:"bytes,2,opt,name=grpc,proto3" json:"grpc,omitempty"`
-	Sip           []*Address `protobuf:"bytes,3,rep,name=sip,proto3" json:"sip,omitempty"`
-	Software      string     `protobuf:"bytes,4,opt,name=software,proto3" json:"software,omitempty"`
+	Grpc string `protobuf:"bytes,2,opt,name=grpc,proto3" json:"grpc,omitempty"`
+	// Of one transport the first is the preferred one.
+	Sip      []*Address `protobuf:"bytes,3,rep,name=sip,proto3" json:"sip,omitempty"`
+	Software string     `protobuf:"bytes,4,opt,name=software,proto3" json:"software,omitempty"`
+	// Further addresses of the gRPC service, such as that of the other IP version.
+	GrpcAlso      []string `protobuf:"bytes,5,rep,name=grpc_also,json=grpcAlso,proto3" json:"grpc_also,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1832,6 +1835,13 @@ func (x *Hub) GetSoftware() string {
 		return x.Software
 	}
 	return ""
+}
+
+func (x *Hub) GetGrpcAlso() []string {
+	if x != nil {
+		return x.GrpcAlso
+	}
+	return nil
 }
 
 // Keepalive shows that the sender's loop lives.
@@ -2136,12 +2146,13 @@ const file_mss_exchange_v1_exchange_proto_rawDesc = "" +
 	"\abuckets\x18\x03 \x03(\x06R\abuckets\"O\n" +
 	"\tDirectory\x12(\n" +
 	"\x04hubs\x18\x01 \x03(\v2\x14.mss.exchange.v1.HubR\x04hubs\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\x04R\aversion\"q\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\"\x8e\x01\n" +
 	"\x03Hub\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04grpc\x18\x02 \x01(\tR\x04grpc\x12*\n" +
 	"\x03sip\x18\x03 \x03(\v2\x18.mss.exchange.v1.AddressR\x03sip\x12\x1a\n" +
-	"\bsoftware\x18\x04 \x01(\tR\bsoftware\"v\n" +
+	"\bsoftware\x18\x04 \x01(\tR\bsoftware\x12\x1b\n" +
+	"\tgrpc_also\x18\x05 \x03(\tR\bgrpcAlso\"v\n" +
 	"\tKeepalive\x12)\n" +
 	"\x04load\x18\x01 \x01(\v2\x15.mss.exchange.v1.LoadR\x04load\x12\x19\n" +
 	"\bclock_us\x18\x02 \x01(\x03R\aclockUs\x12#\n" +

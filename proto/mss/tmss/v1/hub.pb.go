@@ -109,7 +109,7 @@ type Hub struct {
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// host:port of its gRPC service.
 	Grpc string `protobuf:"bytes,2,opt,name=grpc,proto3" json:"grpc,omitempty"`
-	// "tls 192.0.2.1:5061", ordered by transport.
+	// "tls 192.0.2.1:5061", ordered by transport; of one transport the preferred one first.
 	Sip     []string `protobuf:"bytes,3,rep,name=sip,proto3" json:"sip,omitempty"`
 	Version string   `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
 	// Grows with each start of the hub.
@@ -117,7 +117,9 @@ type Hub struct {
 	// The hub that answers.
 	Self bool `protobuf:"varint,6,opt,name=self,proto3" json:"self,omitempty"`
 	// Its entry vanished from the directory then; absent while it is there. It may only have lost the directory.
-	GoneAt        *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=gone_at,json=goneAt,proto3" json:"gone_at,omitempty"`
+	GoneAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=gone_at,json=goneAt,proto3" json:"gone_at,omitempty"`
+	// Further addresses of the gRPC service.
+	GrpcAlso      []string `protobuf:"bytes,8,rep,name=grpc_also,json=grpcAlso,proto3" json:"grpc_also,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -197,6 +199,13 @@ func (x *Hub) GetSelf() bool {
 func (x *Hub) GetGoneAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.GoneAt
+	}
+	return nil
+}
+
+func (x *Hub) GetGrpcAlso() []string {
+	if x != nil {
+		return x.GrpcAlso
 	}
 	return nil
 }
@@ -306,7 +315,7 @@ const file_mss_tmss_v1_hub_proto_rawDesc = "" +
 	"\x15mss/tmss/v1/hub.proto\x12\vmss.tmss.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n" +
 	"\x0fListHubsRequest\"6\n" +
 	"\x10ListHubsResponse\x12\"\n" +
-	"\x03hub\x18\x01 \x01(\v2\x10.mss.tmss.v1.HubR\x03hub\"\xb4\x01\n" +
+	"\x03hub\x18\x01 \x01(\v2\x10.mss.tmss.v1.HubR\x03hub\"\xd1\x01\n" +
 	"\x03Hub\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04grpc\x18\x02 \x01(\tR\x04grpc\x12\x10\n" +
@@ -314,7 +323,8 @@ const file_mss_tmss_v1_hub_proto_rawDesc = "" +
 	"\aversion\x18\x04 \x01(\tR\aversion\x12\x14\n" +
 	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\x12\x12\n" +
 	"\x04self\x18\x06 \x01(\bR\x04self\x123\n" +
-	"\agone_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06goneAt\"&\n" +
+	"\agone_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06goneAt\x12\x1b\n" +
+	"\tgrpc_also\x18\b \x03(\tR\bgrpcAlso\"&\n" +
 	"\x14IssueHubTokenRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"h\n" +
 	"\x15IssueHubTokenResponse\x12\x14\n" +
