@@ -24,7 +24,7 @@ const (
 	secretSize   = 20 // bytes; 160 bits
 	checksumSize = 4
 	maxTokenSize = 8 << 10
-	maxTokenHubs = 8
+	maxTokenHubs = 32 // addresses of all of them
 	opToken      = "read token"
 )
 
@@ -41,7 +41,7 @@ type HubAddress struct {
 // verifies the hub under it before the secret leaves.
 type Token struct {
 	Node   Node         // who may join with it
-	Hubs   []HubAddress // where to join, in order of preference; at least one
+	Hubs   []HubAddress // where to join, in order of preference; at least one. A hub with several addresses stands once for each
 	Root   *x509.Certificate
 	secret [secretSize]byte
 }
@@ -54,6 +54,8 @@ type wireToken struct {
 	Hubs   []wireHub
 	Root   []byte
 	Secret []byte
+	// Also are further addresses of hubs that are in Hubs. Earlier versions pass over what is at the end.
+	Also []wireHub `asn1:"optional,omitempty"`
 }
 
 // wireHub has the fields of HubAddress.
@@ -74,7 +76,7 @@ func (t *Token) validate() error {
 		return err
 	}
 	if len(t.Hubs) == 0 || len(t.Hubs) > maxTokenHubs {
-		return fault.New(opToken, fault.Invalid, t.Node.URI(), "it names one to eight hubs")
+		return fault.New(opToken, fault.Invalid, t.Node.URI(), "it names one to thirty-two addresses of hubs")
 	}
 	for _, hub := range t.Hubs {
 		if err := t.HubNode(hub).Validate(); err != nil {
@@ -129,7 +131,11 @@ func (t *Token) Text() (string, error) {
 		Domain: t.Node.Domain, Role: string(t.Node.Role), ID: t.Node.ID,
 		Root: t.Root.Raw, Secret: t.secret[:],
 	}
-	for _, hub := range t.Hubs {
+	for i, hub := range t.Hubs {
+		if named(t.Hubs[:i], hub.Hub) {
+			w.Also = append(w.Also, wireHub(hub))
+			continue
+		}
 		w.Hubs = append(w.Hubs, wireHub(hub))
 	}
 	der, err := asn1.Marshal(w)
@@ -137,6 +143,10 @@ func (t *Token) Text() (string, error) {
 		return "", err
 	}
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString(append(der, tokenChecksum(der)...)), nil
+}
+
+func named(hubs []HubAddress, hub string) bool {
+	return slices.ContainsFunc(hubs, func(h HubAddress) bool { return h.Hub == hub })
 }
 
 func tokenChecksum(der []byte) []byte {
@@ -199,6 +209,11 @@ func (w *wireToken) token() (*Token, error) {
 	}
 	for _, hub := range w.Hubs {
 		t.Hubs = append(t.Hubs, HubAddress(hub))
+		for _, also := range w.Also {
+			if also.Hub == hub.Hub {
+				t.Hubs = append(t.Hubs, HubAddress(also))
+			}
+		}
 	}
 	return t, t.validate()
 }

@@ -2,7 +2,11 @@ package identity_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/asn1"
+	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,6 +27,55 @@ func newToken(tb testing.TB) (*identity.Token, string) {
 		tb.Fatal(err)
 	}
 	return token, text
+}
+
+// earlierToken is what versions before hubs with several addresses read.
+type earlierToken struct {
+	Domain string `asn1:"utf8"`
+	Role   string `asn1:"utf8"`
+	ID     string `asn1:"utf8"`
+	Hubs   []struct {
+		Hub     string `asn1:"utf8"`
+		Address string `asn1:"utf8"`
+	}
+	Root   []byte
+	Secret []byte
+}
+
+// TestTokenWithSeveralAddresses: they keep their order, and an earlier version reads the first of each hub.
+func TestTokenWithSeveralAddresses(t *testing.T) {
+	t.Parallel()
+	d := identitytest.NewDomain(t, "example.org")
+	want := []identity.HubAddress{{Hub: "a", Address: "192.0.2.7:5443"}, {Hub: "a", Address: "[2001:db8::7]:5443"}, {Hub: "b", Address: "[2001:db8::8]:5443"}}
+	token, err := identity.NewToken(d.Node(identity.Site, "london"), d.Root.Certificate(), want...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := token.Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := identity.ParseToken(text); err != nil || !slices.Equal(got.Hubs, want) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(text, "mss1-"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var earlier earlierToken
+	rest, err := asn1.Unmarshal(raw[:len(raw)-4], &earlier)
+	if err != nil || len(rest) > 0 || len(earlier.Hubs) != 2 || earlier.Hubs[0].Address != want[0].Address || earlier.Hubs[1].Address != want[2].Address {
+		t.Errorf("an earlier version reads %v, %d bytes left, %v", earlier.Hubs, len(rest), err)
+	}
+	written, err := asn1.Marshal(earlier)
+	if err != nil || len(written) == 0 {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(written)
+	old := "mss1-" + base64.RawURLEncoding.EncodeToString(append(written, sum[:4]...))
+	if got, err := identity.ParseToken(old); err != nil || !slices.Equal(got.Hubs, []identity.HubAddress{want[0], want[2]}) {
+		t.Errorf("of an earlier version: %v, %v", got, err)
+	}
 }
 
 func TestTokenRoundTrip(t *testing.T) {
