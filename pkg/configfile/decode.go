@@ -45,6 +45,10 @@ func (d *decoder) value(node ast.Node, dst reflect.Value, key string) {
 		d.sequence(node, dst, key)
 		return
 	}
+	if dst.Type() == reflect.TypeFor[Addresses]() { // one needs no brackets
+		dst.Set(reflect.MakeSlice(dst.Type(), 1, 1))
+		dst = dst.Index(0)
+	}
 	text, ok := scalarText(node)
 	if !ok {
 		d.fail(node, key, "a %s cannot stand here", strings.ToLower(node.Type().String()))

@@ -88,6 +88,17 @@ func (n *Network) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Addresses are one address with a port, or a list of them. The first is the preferred one.
+type Addresses []netip.AddrPort
+
+// First is the preferred address; the zero AddrPort if there is none.
+func (a Addresses) First() netip.AddrPort {
+	if len(a) == 0 {
+		return netip.AddrPort{}
+	}
+	return a[0]
+}
+
 // Toggle is a switch whose default may be on: zero is neither, and EnsureDefaults decides. It is written true or false.
 type Toggle uint8
 
