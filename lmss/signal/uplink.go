@@ -39,6 +39,7 @@ func (p *prepared) openUplink(o *Options) error {
 	options := uplink.Options{
 		Site: c.Site, Domain: federation.Domain(c.Domain), Prefer: c.Uplinks, Home: home, Credentials: credentials,
 		Network: o.Network, Logger: o.Logger, Software: o.Software, Reach: reaches[c.Media.Reachable],
+		Own: c.Media.Addresses,
 		Forwarded: func(local netip.Addr) bool {
 			bind, shown := p.voice(local, netip.Addr{})
 			return bind != shown

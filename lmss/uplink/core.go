@@ -85,7 +85,12 @@ func amend(known []exchange.Hub, said exchange.Hub) []exchange.Hub {
 }
 
 func sameHub(a, b exchange.Hub) bool {
-	return a.ID == b.ID && a.GRPC == b.GRPC && a.Software == b.Software && slices.Equal(a.SIP, b.SIP)
+	return a.ID == b.ID && sameControl(a, b) && a.Software == b.Software && slices.Equal(a.SIP, b.SIP)
+}
+
+// sameControl says whether two entries have the gRPC service at the same addresses.
+func sameControl(a, b exchange.Hub) bool {
+	return slices.Equal(a.GRPCAddresses(), b.GRPCAddresses())
 }
 
 // rank yields the ways to the hubs in the order of use. One that is down has none; one that is preferred for
@@ -125,14 +130,4 @@ func backoff(n int, dice float64) time.Duration {
 		wait = min(firstWait<<n, lastWait)
 	}
 	return wait/2 + time.Duration(dice*float64(wait/2))
-}
-
-// trunkAddress is where a hub takes SIP over TLS, "" when it does not say.
-func trunkAddress(hub exchange.Hub) string {
-	for _, a := range hub.SIP {
-		if a.Transport == "tls" {
-			return a.HostPort
-		}
-	}
-	return ""
 }

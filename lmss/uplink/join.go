@@ -107,10 +107,15 @@ func (h Home) rememberHubs(hubs []identity.HubAddress) error {
 	if err != nil {
 		known = nil // it is written anew
 	}
-	for _, hub := range hubs {
+	for i, hub := range hubs {
 		id := federation.HubID(hub.Hub)
-		known = slices.DeleteFunc(known, func(k exchange.Hub) bool { return k.ID == id })
-		known = append(known, exchange.Hub{ID: id, GRPC: hub.Address})
+		isHub := func(k exchange.Hub) bool { return k.ID == id }
+		if further := slices.ContainsFunc(hubs[:i], func(a identity.HubAddress) bool { return a.Hub == hub.Hub }); further {
+			at := slices.IndexFunc(known, isHub)
+			known[at].GRPCAlso = append(known[at].GRPCAlso, hub.Address)
+			continue
+		}
+		known = append(slices.DeleteFunc(known, isHub), exchange.Hub{ID: id, GRPC: hub.Address})
 	}
 	return h.saveHubs(known)
 }

@@ -85,8 +85,12 @@ func (m *manager) keepReach() {
 	m.behind = behind
 }
 
-// sound leaves out what cannot be a hub.
+// sound leaves out what cannot be a hub, and addresses beyond all measure.
 func sound(listed []exchange.Hub) []exchange.Hub {
+	for i := range listed {
+		h := &listed[i]
+		h.GRPCAlso, h.SIP = h.GRPCAlso[:min(len(h.GRPCAlso), maxAddresses)], h.SIP[:min(len(h.SIP), 3*maxAddresses)]
+	}
 	return slices.DeleteFunc(listed, func(h exchange.Hub) bool {
 		node := identity.Node{Domain: "example.org", Role: identity.Hub, ID: string(h.ID)}
 		return node.Validate() != nil || h.GRPC == ""
@@ -107,7 +111,7 @@ func (m *manager) apply(ctx context.Context) {
 	attached := choose(u.options.Site, u.options.Prefer, m.known)
 	for id, r := range m.running {
 		i := slices.IndexFunc(attached, func(h exchange.Hub) bool { return h.ID == id })
-		if i < 0 || attached[i].GRPC != r.hub.GRPC {
+		if i < 0 || !sameControl(attached[i], r.hub) {
 			m.end(id)
 		}
 	}
@@ -171,18 +175,18 @@ func (m *manager) trunks(ctx context.Context, attached []exchange.Hub) []nodelin
 	u := m.uplink
 	targets := make([]nodelink.Target, 0, len(attached))
 	for _, hub := range attached {
-		address := trunkAddress(hub)
+		addresses := hub.SIPAddresses("tls")
 		fixed := slices.ContainsFunc(u.options.Static, func(s Static) bool { return s.Hub == hub.ID })
-		if address == "" || fixed {
+		if len(addresses) == 0 || fixed {
 			continue
 		}
-		remote, err := resolve(ctx, u.options.Lookup, address)
+		remotes, err := u.find(ctx, addresses)
 		if err != nil {
 			u.log.Warn("hub's trunk not found", "hub", string(hub.ID), "err", err)
 			continue
 		}
 		targets = append(targets, nodelink.Target{
-			Node: nodeID(hub.ID), TLS: m.config(hub.ID), Flow: siptransport.Flow{Transport: siptransport.TLS, Remote: remote},
+			Node: nodeID(hub.ID), TLS: m.config(hub.ID), Flow: siptransport.Flow{Transport: siptransport.TLS, Remote: remotes[0]}, Also: remotes[1:],
 		})
 	}
 	return targets

@@ -2,8 +2,10 @@ package uplink
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,22 +19,46 @@ func systemLookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
-// lookupTime bounds a look-up.
-const lookupTime = 2 * time.Second
+const (
+	// lookupTime bounds a look-up.
+	lookupTime = 2 * time.Second
+	// maxAddresses bounds those of one kind that a hub has.
+	maxAddresses = 8
+)
 
-// resolve turns host:port into an address; of several the first.
-func resolve(ctx context.Context, lookup Lookup, hostPort string) (netip.AddrPort, error) {
+// resolve turns host:port of a hub into addresses: those that it names itself, and all that names have, each once. An
+// error says that there is none.
+func resolve(ctx context.Context, lookup Lookup, hostPorts []string) (all []netip.AddrPort, err error) {
+	var failures []error
+	for _, hostPort := range hostPorts {
+		found, err := resolveOne(ctx, lookup, hostPort)
+		if err != nil {
+			failures = append(failures, err)
+		}
+		for _, remote := range found {
+			if !slices.Contains(all, remote) {
+				all = append(all, remote)
+			}
+		}
+	}
+	if len(all) > 0 {
+		return all, nil
+	}
+	return nil, errors.Join(failures...)
+}
+
+func resolveOne(ctx context.Context, lookup Lookup, hostPort string) ([]netip.AddrPort, error) {
 	const op = "find hub"
 	if addr, err := netip.ParseAddrPort(hostPort); err == nil {
-		return addr, nil
+		return []netip.AddrPort{addr}, nil
 	}
 	host, text, err := net.SplitHostPort(hostPort)
 	if err != nil {
-		return netip.AddrPort{}, &fault.Error{Op: op, Kind: fault.Invalid, Subject: hostPort, Err: err}
+		return nil, &fault.Error{Op: op, Kind: fault.Invalid, Subject: hostPort, Err: err}
 	}
 	port, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || port == 0 {
-		return netip.AddrPort{}, fault.New(op, fault.Invalid, hostPort, "a port from 1 to 65535 is needed")
+		return nil, fault.New(op, fault.Invalid, hostPort, "a port from 1 to 65535 is needed")
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
@@ -41,7 +67,11 @@ func resolve(ctx context.Context, lookup Lookup, hostPort string) (netip.AddrPor
 		err = fault.New("look up", fault.NotFound, host, "it has no address")
 	}
 	if err != nil {
-		return netip.AddrPort{}, &fault.Error{Op: op, Kind: fault.Unavailable, Subject: hostPort, Err: err}
+		return nil, &fault.Error{Op: op, Kind: fault.Unavailable, Subject: hostPort, Err: err}
 	}
-	return netip.AddrPortFrom(found[0].Unmap(), uint16(port)), nil
+	all := make([]netip.AddrPort, 0, len(found))
+	for _, addr := range found[:min(len(found), maxAddresses)] {
+		all = append(all, netip.AddrPortFrom(addr.Unmap(), uint16(port)))
+	}
+	return all, nil
 }

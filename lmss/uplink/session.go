@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,6 +45,8 @@ type session struct {
 	log    *slog.Logger
 	wake   chan struct{} // holds a token when an attempt is worth it now
 	resume exchange.Resume
+	// rotation remembers which address of the hub worked.
+	rotation network.Rotation
 	// failed says that the last attempt made no session, and failure of what kind that was.
 	failed  bool
 	failure fault.Kind
@@ -139,7 +142,7 @@ func (s *session) report(err error, lasted bool) {
 	case lasted:
 		s.log.Warn("session ended", "err", err)
 	case !s.failed || s.failure != kind:
-		s.log.Warn("no session with hub", "address", s.hub.GRPC, "err", err)
+		s.log.Warn("no session with hub", "address", strings.Join(s.hub.GRPCAddresses(), " "), "err", err)
 	}
 	s.failed, s.failure = !lasted, kind
 }
@@ -171,6 +174,7 @@ func (s *session) attempt(ctx context.Context) error {
 	if err != nil {
 		return faultgrpc.Error(op, err)
 	}
+	s.rotation.Worked()
 	err = s.exchange(ctx, stream)
 	part(stream)
 	return err
@@ -233,12 +237,12 @@ func (s *session) notify() {
 }
 
 // dial opens the connection below the session.
-func (s *session) dial(ctx context.Context, address string) (net.Conn, error) {
-	remote, err := resolve(ctx, s.uplink.options.Lookup, address)
+func (s *session) dial(ctx context.Context, _ string) (net.Conn, error) {
+	remotes, err := s.uplink.find(ctx, s.hub.GRPCAddresses())
 	if err != nil {
 		return nil, err
 	}
-	conn, err := s.uplink.options.Network.DialTCP(ctx, netip.AddrPort{}, remote)
+	conn, err := s.rotation.Dial(ctx, s.uplink.options.Network, remotes)
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +270,7 @@ func (h *host) Tell(action exchange.Action) {
 		s.mu.Unlock()
 		s.uplink.observe(s.hub.ID, local, a.Peer.Observed.Addr())
 		s.log.Info("session established", "software", a.Peer.Software, "resumed", a.Peer.Resumed)
-		s.uplink.opened(exchange.Hub{ID: s.hub.ID, GRPC: s.hub.GRPC, SIP: a.Peer.SIP, Software: a.Peer.Software})
+		s.uplink.opened(exchange.Hub{ID: s.hub.ID, GRPC: s.hub.GRPC, GRPCAlso: s.hub.GRPCAlso, SIP: a.Peer.SIP, Software: a.Peer.Software})
 	case exchange.Synchronised:
 		s.enter(Up, "")
 	case exchange.Learned:

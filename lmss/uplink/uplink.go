@@ -46,6 +46,9 @@ type Options struct {
 	// Forwarded says whether voice for a local address is told to come to another one, which an operator has forwarded.
 	// Nil means that none is.
 	Forwarded func(local netip.Addr) bool
+	// Own are the site's addresses for voice, the preferred one first. Of a hub's addresses those of the same IP version
+	// are tried first, so that voice can follow the calls. Nil: all versions are equal.
+	Own []netip.Addr
 	// Home is where identity and directory are kept.
 	Home Home
 	// Credentials prove who the site is. Nil: there are only static hubs.
@@ -198,7 +201,9 @@ func (u *Uplink) setOrder(attached []exchange.Hub) {
 	u.order.Store(&nodes)
 	issuers := make([]identity.HubAddress, 0, len(attached))
 	for i := range attached {
-		issuers = append(issuers, identity.HubAddress{Hub: string(attached[i].ID), Address: attached[i].GRPC})
+		for _, address := range attached[i].GRPCAddresses() {
+			issuers = append(issuers, identity.HubAddress{Hub: string(attached[i].ID), Address: address})
+		}
 	}
 	u.issuers.Store(&issuers)
 }
@@ -221,6 +226,12 @@ func (u *Uplink) Run(ctx context.Context) error {
 	m := manager{uplink: u, known: known, behind: u.behind(), configs: map[federation.HubID]*tls.Config{}, running: map[federation.HubID]*running{}}
 	m.run(ctx)
 	return nil
+}
+
+// find gives a hub's addresses in the order in which they are tried; at least one, or an error.
+func (u *Uplink) find(ctx context.Context, hostPorts []string) ([]netip.AddrPort, error) {
+	found, err := resolve(ctx, u.options.Lookup, hostPorts)
+	return network.Near(u.options.Network, u.options.Own, found), err
 }
 
 // linkChanged lets a session try again at once when the hub's trunk is there.

@@ -206,7 +206,7 @@ func (d *domain) site(home uplink.Home, prefer ...federation.HubID) *site {
 func (d *domain) siteWith(o uplink.Options) *site {
 	d.t.Helper()
 	u, err := uplink.New(uplink.Options{
-		Site: "london", Domain: "example.org", Prefer: o.Prefer, Home: o.Home, Network: d.net.Host(d.addr), Reach: o.Reach, Forwarded: o.Forwarded,
+		Site: "london", Domain: "example.org", Prefer: o.Prefer, Home: o.Home, Network: d.net.Host(d.addr), Reach: o.Reach, Forwarded: o.Forwarded, Lookup: o.Lookup,
 		Numbers:     []federation.NLRI{{Domain: "example.org", Family: federation.Enterprise, Key: "4", MinLen: 4, MaxLen: 4}},
 		Credentials: d.ids.Credentials(d.t, identity.Site, "london"), Software: "test site",
 		Logger: slog.New(slog.DiscardHandler),
