@@ -21,7 +21,7 @@ import (
 type sockets struct {
 	udp      []network.PacketConn
 	tcp, tls []net.Listener
-	grpc     net.Listener
+	grpc     []net.Listener
 	http     []net.Listener // for monitoring
 }
 
@@ -59,7 +59,9 @@ func (s *sockets) bind(ctx context.Context, c *config.Config, patience time.Dura
 	for _, addr := range c.Listen.TCP {
 		s.tcp = appendListener(s.tcp, listen(addr, "tcp"))
 	}
-	s.grpc = listen(c.Listen.GRPC, "grpc")
+	for _, addr := range c.Listen.GRPC {
+		s.grpc = appendListener(s.grpc, listen(addr, "grpc"))
+	}
 	for _, addr := range c.Admin.HTTP {
 		s.http = appendListener(s.http, listen(addr, "http"))
 	}
@@ -112,11 +114,8 @@ func (s *sockets) close() error {
 	for _, c := range s.udp {
 		failures = append(failures, c.Close())
 	}
-	for _, l := range slices.Concat(s.tcp, s.tls, s.http) {
+	for _, l := range slices.Concat(s.tcp, s.tls, s.grpc, s.http) {
 		failures = append(failures, l.Close())
-	}
-	if s.grpc != nil {
-		failures = append(failures, s.grpc.Close())
 	}
 	return errors.Join(failures...)
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"google.golang.org/grpc"
@@ -33,13 +34,14 @@ func (s *hubs) ListHubs(_ *tmssv1.ListHubsRequest, stream grpc.ServerStreamingSe
 
 func (s *hubs) message(h *discovery.Hub) *tmssv1.Hub {
 	m := &tmssv1.Hub{
-		Id: string(h.ID), Grpc: h.GRPC, Version: h.Version, Epoch: h.Epoch,
+		Id: string(h.ID), Grpc: h.GRPC, GrpcAlso: h.GRPCAlso, Version: h.Version, Epoch: h.Epoch,
 		Self: h.ID == s.api.options.Hub, GoneAt: adminapi.Time(h.Gone),
 	}
-	for transport, address := range h.SIP {
-		m.Sip = append(m.Sip, transport+" "+address)
+	for _, transport := range slices.Sorted(maps.Keys(h.SIP)) {
+		for _, address := range h.SIPAddresses(transport) {
+			m.Sip = append(m.Sip, transport+" "+address)
+		}
 	}
-	slices.Sort(m.Sip)
 	return m
 }
 

@@ -51,8 +51,9 @@ type Listen struct {
 	UDP []netip.AddrPort `yaml:"udp"`
 	// TCP are the listeners for such peers.
 	TCP []netip.AddrPort `yaml:"tcp"`
-	// GRPC is the address of route exchange, enrolment and the operators' API. Required.
-	GRPC netip.AddrPort `yaml:"grpc"`
+	// GRPC are the addresses of route exchange, enrolment and the operators' API, such as one of each IP version: others
+	// try them in this order. At least one is required.
+	GRPC configfile.Addresses `yaml:"grpc"`
 	// Advertise gives, for a local address, the one that others must use instead, as behind a NAT that forwards the
 	// same ports. Empty means that local addresses are told as they are.
 	Advertise map[netip.Addr]netip.Addr `yaml:"advertise"`
@@ -62,7 +63,7 @@ type Listen struct {
 type Directory struct {
 	// Embedded runs a member beside this hub. Unset means true, unless Endpoints are named or the hub joined a domain.
 	Embedded configfile.Toggle `yaml:"embedded"`
-	// Listen is the embedded member's address for hubs. Zero means port 2379 on the address of Listen.GRPC.
+	// Listen is the embedded member's address for hubs. Zero means port 2379 on the first address of Listen.GRPC.
 	Listen netip.AddrPort `yaml:"listen"`
 	// Members are the three members of a directory of several, hub name to address for other members. Empty means
 	// that the embedded member is the whole directory. Fixed at the first start.

@@ -47,6 +47,18 @@ func TestDefaultsFollowOtherKeys(t *testing.T) {
 	}
 }
 
+func TestSeveralControlAddresses(t *testing.T) {
+	t.Parallel()
+	both := strings.Replace(smallest, "grpc: \"192.0.2.1:5443\"", "grpc: [\"192.0.2.1:5443\", \"[2001:db8::1]:5443\"]", 1)
+	for text, want := range map[string]int{smallest: 1, both: 2} {
+		c, err := configfile.Parse[Config]("c.yaml", []byte(text))
+		if err != nil || len(c.Listen.GRPC) != want || c.Listen.GRPC.First() != netip.MustParseAddrPort("192.0.2.1:5443") ||
+			c.Directory.Listen != netip.MustParseAddrPort("192.0.2.1:2379") {
+			t.Errorf("%v, %v, %v", c.Listen.GRPC, c.Directory.Listen, err)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	site := func(text string) string { return smallest + "sites: [{" + text + "}]\n" }
@@ -72,6 +84,9 @@ func TestRefused(t *testing.T) {
 		site("name: lab, prefixes: [7xxx], address: \"tls 192.0.2.7:5060\""):                              "udp or tcp",
 		site("name: lab, address: \"tcp 192.0.2.7:5060\""):                                                "sites[0].prefixes",
 		strings.Replace(smallest, "192.0.2.1:5443", "0.0.0.0:5443", 1):                                    "listen.grpc: 0.0.0.0:5443 is every address",
+		strings.Replace(smallest, "\"192.0.2.1:5443\"", "[\"192.0.2.1:5443\", \"[::]:5443\"]", 1):         "listen.grpc[1]: [::]:5443 is every address",
+		strings.Replace(smallest, "\"192.0.2.1:5443\"", "[]", 1):                                          "listen.grpc: an address is required",
+		strings.Replace(smallest, "\"192.0.2.1:5443\"", "somewhere", 1):                                   "an address with a port",
 		strings.Replace(smallest, ", grpc: \"192.0.2.1:5443\"", ", advertise: {192.0.2.2: 192.0.2.9}", 1): "listen.grpc: an address is required",
 	} {
 		if _, err := configfile.Parse[Config]("c.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {

@@ -17,7 +17,7 @@ const directoryPort = 2379
 func (c *Config) EnsureDefaults() {
 	configfile.Fill(&c.StateDir, "/var/lib/tmss")
 	configfile.Fill(&c.StopTimeout, 10*time.Second)
-	c.Directory.ensureDefaults(c.Listen.GRPC.Addr())
+	c.Directory.ensureDefaults(c.Listen.GRPC.First().Addr())
 	c.Timers.ensureDefaults()
 	configfile.Fill(&c.Exchange.Keepalive, 5*time.Second)
 	configfile.Fill(&c.Exchange.Hold, 20*time.Second)
@@ -53,7 +53,7 @@ func (t *Timers) ensureDefaults() {
 // addresses are the local ones, each once, in the order of the file.
 func (l Listen) addresses() []netip.Addr {
 	var all []netip.Addr
-	for _, a := range append(slices.Concat(l.TLS, l.UDP, l.TCP), l.GRPC) {
+	for _, a := range slices.Concat(l.TLS, l.UDP, l.TCP, l.GRPC) {
 		if a.IsValid() && !slices.Contains(all, a.Addr()) {
 			all = append(all, a.Addr())
 		}

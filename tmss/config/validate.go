@@ -68,10 +68,13 @@ func (l Listen) validate(wrong *configfile.Complaints) {
 	wrong.Listeners("listen.tls", l.TLS)
 	wrong.Listeners("listen.udp", l.UDP)
 	wrong.Listeners("listen.tcp", l.TCP)
-	if l.GRPC.IsValid() {
-		wrong.Listener("listen.grpc", l.GRPC)
-	} else {
+	switch len(l.GRPC) {
+	case 0:
 		wrong.Add("listen.grpc", "an address is required, such as 192.0.2.1:5443")
+	case 1:
+		wrong.Listener("listen.grpc", l.GRPC.First())
+	default:
+		wrong.Listeners("listen.grpc", l.GRPC)
 	}
 	wrong.Advertise("listen.advertise", l.Advertise, l.addresses())
 }

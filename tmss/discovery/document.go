@@ -31,6 +31,10 @@ type Hub struct {
 	GRPC string `json:"grpc"`
 	// SIP has host and port for each transport: "tls", "tcp", "udp".
 	SIP map[string]string `json:"sip,omitempty"`
+	// GRPCAlso and SIPAlso are further addresses of the same, such as those of the other IP version. Hubs of earlier
+	// versions look at the first ones alone.
+	GRPCAlso []string            `json:"grpc_also,omitempty"`
+	SIPAlso  map[string][]string `json:"sip_also,omitempty"`
 	// Epoch grows with each start of the hub.
 	Epoch uint64 `json:"epoch"`
 	// Version is the program's, Protocol that of the exchange.
@@ -44,6 +48,18 @@ type Hub struct {
 // Node is the hub's identity.
 func (h *Hub) Node(domain string) identity.Node {
 	return identity.Node{Domain: domain, Role: identity.Hub, ID: string(h.ID)}
+}
+
+// GRPCAddresses are all of the gRPC port, the preferred one first.
+func (h *Hub) GRPCAddresses() []string { return append([]string{h.GRPC}, h.GRPCAlso...) }
+
+// SIPAddresses are all of one transport, the preferred one first.
+func (h *Hub) SIPAddresses(transport string) []string {
+	first := h.SIP[transport]
+	if first == "" {
+		return nil
+	}
+	return append([]string{first}, h.SIPAlso[transport]...)
 }
 
 // Change says who wrote a document last.
@@ -107,9 +123,12 @@ func (h *Hub) validate() error {
 	if err := validName(op, string(h.ID)); err != nil {
 		return err
 	}
-	addresses := []string{h.GRPC}
+	addresses := h.GRPCAddresses()
 	for _, a := range h.SIP {
 		addresses = append(addresses, a)
+	}
+	for _, also := range h.SIPAlso {
+		addresses = append(addresses, also...)
 	}
 	for _, a := range addresses {
 		if host, _, err := net.SplitHostPort(a); err != nil || host == "" {

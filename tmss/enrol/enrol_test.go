@@ -44,7 +44,7 @@ func TestInit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Hub != "a" || got.Domain != "example.org" || got.StateDir != state || got.Listen.GRPC != domain.GRPC || got.Listen.TLS[0] != domain.TLS {
+	if got.Hub != "a" || got.Domain != "example.org" || got.StateDir != state || got.Listen.GRPC.First() != domain.GRPC || got.Listen.TLS[0] != domain.TLS {
 		t.Errorf("configuration %+v", got)
 	}
 	before, err := os.ReadFile(born.RootKey)

@@ -1,10 +1,10 @@
 package hub
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/mss-federation/mss/pkg/exchange"
 	"github.com/mss-federation/mss/pkg/federation"
@@ -20,7 +20,14 @@ func (h *hub) advertised(a net.Addr) string {
 	return netip.AddrPortFrom(h.options.Config.Listen.Advertised(local.Addr()), local.Port()).String()
 }
 
-func (h *hub) grpcAddress() string { return h.advertised(h.options.GRPC.Addr()) }
+// grpcAddresses are where exchange, enrolment and operators reach this hub, the preferred one first.
+func (h *hub) grpcAddresses() []string {
+	list := make([]string, 0, len(h.options.GRPC))
+	for _, l := range h.options.GRPC {
+		list = append(list, h.advertised(l.Addr()))
+	}
+	return list
+}
 
 // sipAddresses are where this hub listens for SIP, the best transport first.
 func (h *hub) sipAddresses() []exchange.Address {
@@ -37,25 +44,43 @@ func (h *hub) sipAddresses() []exchange.Address {
 	return list
 }
 
+// own are the local addresses at which others reach this hub, the preferred one first.
+func (h *hub) own() (list []netip.Addr) {
+	for _, l := range slices.Concat(h.options.TLS, h.options.GRPC) {
+		list = append(list, addrPort(l.Addr()).Addr())
+	}
+	return list
+}
+
 // entry is this hub in the directory.
 func (h *hub) entry() discovery.Hub {
+	grpc := h.grpcAddresses()
 	self := discovery.Hub{
-		ID: federation.HubID(h.self.ID), GRPC: h.grpcAddress(), SIP: map[string]string{}, Epoch: h.epoch,
+		ID: federation.HubID(h.self.ID), GRPC: grpc[0], SIP: map[string]string{}, Epoch: h.epoch,
 		Version: h.options.Software, Protocol: exchange.MaxVersion,
 	}
-	for _, a := range slices.Backward(h.sipAddresses()) { // the first of each transport stays
-		self.SIP[a.Transport] = a.HostPort
+	self.GRPCAlso = append(self.GRPCAlso, grpc[1:]...)
+	for _, a := range h.sipAddresses() {
+		if self.SIP[a.Transport] == "" {
+			self.SIP[a.Transport] = a.HostPort
+			continue
+		}
+		if self.SIPAlso == nil {
+			self.SIPAlso = map[string][]string{}
+		}
+		self.SIPAlso[a.Transport] = append(self.SIPAlso[a.Transport], a.HostPort)
 	}
 	return self
 }
 
 // hubMessage is a hub as sites are told of it.
 func hubMessage(other *discovery.Hub) exchange.Hub {
-	m := exchange.Hub{ID: other.ID, GRPC: other.GRPC, Software: other.Version}
-	for transport, address := range other.SIP {
-		m.SIP = append(m.SIP, exchange.Address{Transport: transport, HostPort: address})
+	m := exchange.Hub{ID: other.ID, GRPC: other.GRPC, GRPCAlso: other.GRPCAlso, Software: other.Version}
+	for _, transport := range slices.Sorted(maps.Keys(other.SIP)) {
+		for _, address := range other.SIPAddresses(transport) {
+			m.SIP = append(m.SIP, exchange.Address{Transport: transport, HostPort: address})
+		}
 	}
-	slices.SortFunc(m.SIP, func(a, b exchange.Address) int { return strings.Compare(a.Transport, b.Transport) })
 	return m
 }
 
@@ -83,7 +108,9 @@ func (h *hub) listeners() []string {
 	for _, a := range h.sipAddresses() {
 		list = append(list, a.Transport+" "+a.HostPort)
 	}
-	list = append(list, "grpc "+h.grpcAddress())
+	for _, a := range h.grpcAddresses() {
+		list = append(list, "grpc "+a)
+	}
 	for _, l := range h.options.HTTP {
 		list = append(list, "http "+l.Addr().String())
 	}

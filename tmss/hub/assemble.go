@@ -132,7 +132,7 @@ func (h *hub) assembleCalls() error {
 	h.policy.Store(none)
 	h.peering = peering.New(peering.Options{
 		Self: h.self.NodeID(), Domain: h.domain, Epoch: h.epoch, Table: h.table, Policy: h.policy.Load, Admit: h.admit, Believed: h.believed,
-		SIP: h.sipAddresses(), Software: h.options.Software, Dial: peering.OverGRPC(h.options.Network, h.dialTLS),
+		SIP: h.sipAddresses(), Software: h.options.Software, Dial: peering.OverGRPC(h.options.Network, h.own(), h.dialTLS),
 		Keepalive: c.Exchange.Keepalive, Hold: c.Exchange.Hold, StaleMax: c.Exchange.StaleMax, Logger: log,
 	})
 	h.links = nodelink.New(nodelink.Options{Identify: h.identify, Accept: true, Changed: h.linkChanged, Logger: log})

@@ -25,11 +25,11 @@ type Options struct {
 	Config config.Config
 	// Network dials. Nil means the kernel's.
 	Network network.Network
-	// UDP, TCP and TLS are the open sockets for SIP, each bound to one local address; GRPC is the listener for
-	// exchange, enrolment and operators. Run closes them.
+	// UDP, TCP and TLS are the open sockets for SIP, each bound to one local address; GRPC are the listeners for
+	// exchange, enrolment and operators, at least one. Run closes them.
 	UDP      []network.PacketConn
 	TCP, TLS []net.Listener
-	GRPC     net.Listener
+	GRPC     []net.Listener
 	// HTTP are listeners for monitoring, open to whoever gets there. Run closes them.
 	HTTP []net.Listener
 	// Level is that of Logger, which operators change. Nil means that they cannot.
@@ -70,7 +70,7 @@ func closeSockets(o *Options) error {
 	for _, c := range o.UDP {
 		failures = append(failures, c.Close())
 	}
-	for _, l := range slices.Concat([]net.Listener{o.GRPC}, o.TCP, o.TLS, o.HTTP) {
+	for _, l := range slices.Concat(o.GRPC, o.TCP, o.TLS, o.HTTP) {
 		failures = append(failures, l.Close())
 	}
 	return errors.Join(failures...)
@@ -98,8 +98,8 @@ func (h *hub) addSockets() error {
 
 // closeControl is for a hub whose listeners of the control plane are not served yet.
 func (h *hub) closeControl() error {
-	failures := []error{h.options.GRPC.Close()}
-	for _, l := range h.options.HTTP {
+	var failures []error
+	for _, l := range slices.Concat(h.options.GRPC, h.options.HTTP) {
 		failures = append(failures, l.Close())
 	}
 	return errors.Join(failures...)
@@ -118,7 +118,7 @@ func (h *hub) run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, socket.Close(), h.closeControl())
 	}
-	local, remote := h.servers()
+	local, remotes := h.servers()
 	log := h.options.Logger
 	var parts layers.Layers
 	defer parts.Stop()
@@ -127,15 +127,18 @@ func (h *hub) run(ctx context.Context) error {
 	parts.Start("workers", log, h.stack.Run)
 	parts.Start("links", log, h.links.Run)
 	parts.Start("sockets", log, h.endpoint.Run)
-	parts.Start("grpc", log, func(ctx context.Context) error { return remote.Run(ctx, h.options.GRPC) })
+	for i, remote := range remotes {
+		parts.Start("grpc", log, func(ctx context.Context) error { return remote.Run(ctx, h.options.GRPC[i]) })
+	}
 	parts.Start("routes on disk", log, func(ctx context.Context) error { return h.peering.Keep(ctx, h.routeFile()) })
 	parts.Start("carriers", log, h.followCarriers)
 	parts.Start("peering", log, h.peering.Run)
 	parts.Start("configuration", log, h.followDirectory)
 	parts.Start("readiness", log, func(ctx context.Context) error {
 		h.awaitRoutes(ctx)
-		local.SetReady(true)
-		remote.SetReady(true)
+		for _, server := range append(remotes, local) {
+			server.SetReady(true)
+		}
 		<-ctx.Done()
 		return nil
 	})

@@ -100,7 +100,7 @@ func startNamed(t *testing.T, d *identitytest.Domain, name, dir, directory, more
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		done <- Run(ctx, Options{Config: c, UDP: []network.PacketConn{udp}, TLS: []net.Listener{trunks}, GRPC: control, Software: "tmss test", Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Ready: func() { close(ready) }})
+		done <- Run(ctx, Options{Config: c, UDP: []network.PacketConn{udp}, TLS: []net.Listener{trunks}, GRPC: []net.Listener{control}, Software: "tmss test", Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Ready: func() { close(ready) }})
 	}()
 	select {
 	case <-ready:
@@ -313,7 +313,7 @@ func TestRefusesWrongIdentity(t *testing.T) {
 			t.Fatal(err)
 		}
 		trunks, control := listen(t), listen(t)
-		err = Run(t.Context(), Options{Config: cfg, TLS: []net.Listener{trunks}, GRPC: control})
+		err = Run(t.Context(), Options{Config: cfg, TLS: []net.Listener{trunks}, GRPC: []net.Listener{control}})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/identity"
 	"github.com/mss-federation/mss/pkg/identity/enrolment"
+	"github.com/mss-federation/mss/tmss/discovery"
 	"github.com/mss-federation/mss/tmss/enrol"
 )
 
@@ -66,14 +67,23 @@ func (h *hub) believed(state tls.ConnectionState) error {
 // token makes a join token for a node.
 func (h *hub) token(ctx context.Context, node identity.Node, by string) (string, time.Time, error) {
 	expires := time.Now().Add(identity.TokenLifetime)
-	hubs := []identity.HubAddress{{Hub: h.self.ID, Address: h.grpcAddress()}}
+	self := h.entry()
+	hubs := hubAddresses(&self)
 	if node.Role == identity.Site { // a hub's token is good only where the root key is
 		for _, other := range h.directory.View().Hubs {
 			if string(other.ID) != h.self.ID && other.Gone.IsZero() {
-				hubs = append(hubs, identity.HubAddress{Hub: string(other.ID), Address: other.GRPC})
+				hubs = append(hubs, hubAddresses(&other)...)
 			}
 		}
 	}
 	text, err := enrol.NewToken(ctx, h.directory, node, hubs, h.authorities.Issuing(), by)
 	return text, expires, err
+}
+
+// hubAddresses are where a hub takes who joins.
+func hubAddresses(hub *discovery.Hub) (list []identity.HubAddress) {
+	for _, address := range hub.GRPCAddresses() {
+		list = append(list, identity.HubAddress{Hub: string(hub.ID), Address: address})
+	}
+	return list
 }

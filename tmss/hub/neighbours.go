@@ -8,6 +8,7 @@ import (
 
 	"github.com/mss-federation/mss/pkg/federation"
 	"github.com/mss-federation/mss/pkg/identity"
+	"github.com/mss-federation/mss/pkg/network"
 	"github.com/mss-federation/mss/pkg/nodelink"
 	"github.com/mss-federation/mss/pkg/siptransport"
 	"github.com/mss-federation/mss/tmss/discovery"
@@ -43,16 +44,26 @@ func (h *hub) hubTargets(view *discovery.View) []nodelink.Target {
 		if strings.Compare(h.self.ID, string(other.ID)) >= 0 {
 			continue
 		}
-		remote, err := netip.ParseAddrPort(other.SIP["tls"])
-		if err != nil {
+		remotes := network.Near(h.options.Network, h.own(), literal(other.SIPAddresses("tls")))
+		if len(remotes) == 0 {
 			h.options.Logger.Warn("no trunk to a hub: it says no address for TLS", "hub", string(other.ID), "address", other.SIP["tls"])
 			continue
 		}
 		targets = append(targets, nodelink.Target{
-			Node: hubNode(other.ID), TLS: h.dialTLS(other.ID), Flow: siptransport.Flow{Transport: siptransport.TLS, Remote: remote},
+			Node: hubNode(other.ID), TLS: h.dialTLS(other.ID), Flow: siptransport.Flow{Transport: siptransport.TLS, Remote: remotes[0]}, Also: remotes[1:],
 		})
 	}
 	return targets
 }
 
 func hubNode(id federation.HubID) federation.NodeID { return federation.NodeID("hub/" + string(id)) }
+
+// literal are the addresses that are no names: those are not dialled by hubs.
+func literal(addresses []string) (list []netip.AddrPort) {
+	for _, a := range addresses {
+		if remote, err := netip.ParseAddrPort(a); err == nil {
+			list = append(list, remote)
+		}
+	}
+	return list
+}

@@ -21,8 +21,8 @@ import (
 // idleConnection is how long a gRPC connection without a request may stay. An exchange session is a request.
 const idleConnection = 2 * time.Minute
 
-// servers are the API on the Unix socket, and on the gRPC port together with exchange and enrolment.
-func (h *hub) servers() (local, remote *adminapi.Server) {
+// servers are the API on the Unix socket, and on each gRPC address together with exchange and enrolment.
+func (h *hub) servers() (local *adminapi.Server, remotes []*adminapi.Server) {
 	log := h.options.Logger
 	api := admin.New(admin.Options{
 		Logger: log, Level: h.options.Level, Hub: h.options.Config.Hub, Domain: h.domain, Directory: h.directory, Table: h.table, Peers: h.peering,
@@ -33,7 +33,7 @@ func (h *hub) servers() (local, remote *adminapi.Server) {
 		Authorities: h.authorities, Trust: h.trust, Invitations: h.directory, Auditor: h.audit, Directory: h.directoryTold(), Logger: log,
 	})
 	local = adminapi.New(adminapi.Options{Logger: log, Rules: admin.Rules, Register: api.Register})
-	remote = adminapi.New(adminapi.Options{
+	remote := adminapi.Options{
 		Logger: log, Rules: admin.Rules, TLS: credentials.NewTLS(identity.HubTLS(h.source, h.trust)),
 		Extra: []grpc.ServerOption{
 			// Both windows are what one session may have in flight, so that Keepalive and Cease always fit.
@@ -46,8 +46,11 @@ func (h *hub) servers() (local, remote *adminapi.Server) {
 			exchangev1.RegisterExchangeServer(r, h.peering.Service())
 			tmssv1.RegisterEnrolmentServer(r, joining)
 		},
-	})
-	return local, remote
+	}
+	for range h.options.GRPC {
+		remotes = append(remotes, adminapi.New(remote))
+	}
+	return local, remotes
 }
 
 // status is what the process knows of itself.

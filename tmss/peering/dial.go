@@ -1,10 +1,12 @@
 package peering
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,8 +19,9 @@ import (
 // Line is a session's stream that this hub has opened to another.
 type Line interface {
 	exchange.Stream
-	// State is that of the connection below.
+	// State is that of the connection below, and Remote where it leads; empty when that is not known.
 	State() tls.ConnectionState
+	Remote() string
 	// Close ends the stream, after what was sent has left.
 	Close()
 }
@@ -36,9 +39,9 @@ const settled = 10 * time.Second
 
 // call is the keeper of a session that this hub opens.
 type call struct {
-	address string
-	end     context.CancelFunc
-	done    chan struct{}
+	addresses []string
+	end       context.CancelFunc
+	done      chan struct{}
 }
 
 // keepDialled has a session with every hub that this one is to dial: of two, the one with the lower id does. It ends
@@ -69,7 +72,7 @@ func (p *Peering) arrange(ctx context.Context, calls map[federation.HubID]*call)
 		}
 	}
 	for id, c := range calls {
-		if h, ok := wanted[id]; !ok || h.GRPC != c.address {
+		if h, ok := wanted[id]; !ok || !slices.Equal(h.GRPCAddresses(), c.addresses) {
 			c.finish()
 			delete(calls, id)
 		}
@@ -89,7 +92,7 @@ func (p *Peering) dials(other federation.HubID) bool {
 
 func (p *Peering) call(ctx context.Context, h exchange.Hub) *call {
 	ctx, end := context.WithCancel(ctx)
-	c := &call{address: h.GRPC, end: end, done: make(chan struct{})}
+	c := &call{addresses: h.GRPCAddresses(), end: end, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
 		p.keepCalling(ctx, h)
@@ -118,7 +121,7 @@ func (p *Peering) keepCalling(ctx context.Context, h exchange.Hub) {
 		case n.show().Sessions == sessions: // not even begun: the end of the others is logged
 			n.enter(Down, func(shown *Peer) { shown.Reason = err.Error() })
 			if attempt == 0 || kind != failure {
-				n.log.Warn("no session with hub", slog.String("address", h.GRPC), slog.Any("err", err))
+				n.log.Warn("no session with hub", slog.String("address", strings.Join(h.GRPCAddresses(), " ")), slog.Any("err", err))
 			}
 			failure = kind
 		case time.Since(began) >= settled:
@@ -141,7 +144,7 @@ func (p *Peering) attempt(ctx context.Context, node identity.Node, h exchange.Hu
 		return err
 	}
 	defer line.Close()
-	return p.carry(ctx, node, exchange.RoleCore, source{address: h.GRPC, state: line.State()}, line)
+	return p.carry(ctx, node, exchange.RoleCore, source{address: cmp.Or(line.Remote(), h.GRPC), state: line.State()}, line)
 }
 
 // pause waits and says whether ctx still lives.

@@ -1,10 +1,12 @@
 package peering
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -24,17 +26,20 @@ const (
 	partTime = 500 * time.Millisecond
 )
 
-// OverGRPC dials hubs at the address of their gRPC port.
-func OverGRPC(n network.Network, config func(federation.HubID) *tls.Config) Dial {
+// OverGRPC dials hubs at the addresses of their gRPC port: first those of the IP version that own addresses have,
+// and again where a session was made the last time.
+func OverGRPC(n network.Network, own []netip.Addr, config func(federation.HubID) *tls.Config) Dial {
+	var rotations rotations
 	return func(ctx context.Context, hub exchange.Hub) (Line, error) {
+		rotation := rotations.of(hub.ID)
 		conn, err := grpc.NewClient("passthrough:///"+hub.GRPC,
 			grpc.WithTransportCredentials(credentials.NewTLS(config(hub.ID))),
-			grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
-				remote, err := netip.ParseAddrPort(address)
+			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+				remotes, err := literal(&hub)
 				if err != nil {
 					return nil, err
 				}
-				return n.DialTCP(ctx, netip.AddrPort{}, remote)
+				return rotation.Dial(ctx, n, network.Near(n, own, remotes))
 			}),
 			// Both windows are what one session may have in flight, so that Keepalive and Cease always fit.
 			grpc.WithInitialWindowSize(exchange.StreamWindow), grpc.WithInitialConnWindowSize(exchange.StreamWindow),
@@ -48,8 +53,43 @@ func OverGRPC(n network.Network, config func(federation.HubID) *tls.Config) Dial
 			_ = conn.Close() // the failure is known
 			return nil, faultgrpc.Error("exchange with hub", err)
 		}
+		rotation.Worked()
 		return l, nil
 	}
+}
+
+// rotations remember for each hub which of its addresses worked. The zero value is ready.
+type rotations struct {
+	mu    sync.Mutex
+	byHub map[federation.HubID]*network.Rotation
+}
+
+func (r *rotations) of(hub federation.HubID) *network.Rotation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.byHub == nil {
+		r.byHub = make(map[federation.HubID]*network.Rotation)
+	}
+	if r.byHub[hub] == nil {
+		r.byHub[hub] = new(network.Rotation)
+	}
+	return r.byHub[hub]
+}
+
+// literal are a hub's addresses: names are not dialled by hubs. If there is none, the error says why.
+func literal(hub *exchange.Hub) (list []netip.AddrPort, failure error) {
+	for _, a := range hub.GRPCAddresses() {
+		remote, err := netip.ParseAddrPort(a)
+		if err != nil {
+			failure = cmp.Or(failure, err)
+			continue
+		}
+		list = append(list, remote)
+	}
+	if len(list) > 0 {
+		failure = nil
+	}
+	return list, failure
 }
 
 // line is a gRPC stream with its own connection.
@@ -77,6 +117,9 @@ func openLine(ctx context.Context, conn *grpc.ClientConn) (*line, error) {
 
 // State is that of the TLS connection.
 func (l *line) State() tls.ConnectionState { return sourceOf(l.Context()).state }
+
+// Remote is where it leads.
+func (l *line) Remote() string { return sourceOf(l.Context()).address }
 
 // Close waits a moment for the neighbour to end the stream: what was sent last is only queued, and cancelling would
 // drop it.

@@ -34,6 +34,8 @@ type wire struct {
 // State is of no certificate.
 func (wire) State() tls.ConnectionState { return tls.ConnectionState{} }
 
+func (wire) Remote() string { return "" }
+
 // Close ends both ends.
 func (w wire) Close() { w.close() }
 
