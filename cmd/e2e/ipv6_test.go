@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"strings"
@@ -167,8 +168,13 @@ func TestIPv6SiteCallsIPv4Site(t *testing.T) {
 // never silent.
 func TestIPv6SiteCannotCallIPv4Site(t *testing.T) {
 	t.Parallel()
+	noCommonFamily(t, twoFamilies(t, false))
+}
+
+// noCommonFamily calls both ways between offices whose voice cannot meet.
+func noCommonFamily(t *testing.T, d *domain) {
+	t.Helper()
 	ctx := limit(t)
-	d := twoFamilies(t, false)
 	a, b := d.register(t, phone.Options{Name: "4001"}), d.register(t, phone.Options{Name: "1001"})
 	for _, c := range []struct{ from, to *phone.Phone }{{a, b}, {b, a}} {
 		out, err := c.from.Dial(ctx, c.to.Name())
@@ -181,4 +187,81 @@ func TestIPv6SiteCannotCallIPv4Site(t *testing.T) {
 			t.Errorf("%s is not told why:\n%s", c.from.Name(), text)
 		}
 	}
+}
+
+// dualStack is a domain with one hub that serves both families. London prefers IPv4 and Hong Kong IPv6; with both, either
+// has voice addresses of the other family too.
+func dualStack(t *testing.T, both bool) *domain {
+	t.Helper()
+	ctx := limit(t)
+	hub, err := node.StartHub(ctx, node.HubOptions{Bin: bin, Other: netip.IPv6Loopback()})
+	must(t, err)
+	t.Cleanup(func() {
+		if err := errors.Join(hub.Stop(), hub.Remove()); err != nil {
+			t.Error(err)
+		}
+	})
+	d := &domain{hub: hub}
+	london := node.Options{Site: "london", Numbers: []string{"4xxx"}, Users: users, Extra: "media: {ports: 28002-30000}"}
+	hongkong := node.Options{
+		Site: "hongkong", Numbers: []string{"1xxx"}, Users: farUsers, Addr: netip.IPv6Loopback(), Extra: "media: {ports: 30002-32000}",
+	}
+	if both {
+		london.Other, hongkong.Other = netip.IPv6Loopback(), netip.MustParseAddr("127.0.0.1")
+	}
+	d.london, d.hongkong = d.join6(t, london), d.join6(t, hongkong)
+	d.whole(t)
+	return d
+}
+
+// uplinkFamilies wants the sessions and trunks of London to be IPv4, and those of Hong Kong IPv6.
+func (d *domain) uplinkFamilies(t *testing.T) {
+	t.Helper()
+	text, err := d.hub.Ctl(limit(t), "peer", "list", "-o", "json")
+	must(t, err)
+	var peers []struct {
+		Node, Address string
+		TrunkAddress  string `json:"trunk_address"`
+	}
+	must(t, json.Unmarshal([]byte(text), &peers))
+	for _, p := range peers {
+		is6 := p.Node == "site/hongkong"
+		if at, err := netip.ParseAddrPort(p.Address); err != nil || at.Addr().Is6() != is6 || strings.Contains(p.TrunkAddress, "[::1]") != is6 {
+			t.Errorf("%s is at %s, and its trunk is %s", p.Node, p.Address, p.TrunkAddress)
+		}
+	}
+	if len(peers) != 2 {
+		t.Errorf("peers %v", peers)
+	}
+}
+
+// TestIPv6DualStackHub has an office of each family at one hub. Both have both for voice: calls and what follows in them
+// pass the hub from one family to the other, both ways.
+func TestIPv6DualStackHub(t *testing.T) {
+	t.Parallel()
+	ctx := limit(t)
+	d := dualStack(t, true)
+	d.uplinkFamilies(t)
+	a, b := d.register(t, phone.Options{Name: "4001"}), d.register(t, phone.Options{Name: "1001"})
+	out, in := connect(t, a, b)
+	d.explainFailure(t, out)
+	families(t, out, in, false, true)
+	holdBothWays(t, a, b, out, in)
+	infoArrives(t, out, in, '5')
+	must(t, out.Hangup(ctx))
+	must(t, in.WaitEnded(ctx))
+	d.oneRecordEach(t, out, in)
+	out, in = connect(t, b, a)
+	families(t, out, in, true, false)
+	must(t, in.Hangup(ctx))
+	must(t, out.WaitEnded(ctx))
+}
+
+// TestIPv6DualStackHubWithoutCommonFamily is the same where each office has one family alone: calls arrive, and are
+// refused with the reason.
+func TestIPv6DualStackHubWithoutCommonFamily(t *testing.T) {
+	t.Parallel()
+	d := dualStack(t, false)
+	d.uplinkFamilies(t)
+	noCommonFamily(t, d)
 }

@@ -19,6 +19,8 @@ type HubOptions struct {
 	Hub    string     // zero: a
 	Domain string     // zero: example.org
 	Addr   netip.Addr // zero: an own address in 127.0.0.0/8
+	// Other is a second address to listen at, such as one of the other family. Zero: none.
+	Other netip.Addr
 	// Token is what [Hub.HubToken] gave: the hub joins that domain and uses its directory. Zero: a new domain begins.
 	Token string
 	// Apart runs the directory on its own, from [Hub.Member] on: nothing starts it again when it ends. Only for the first
@@ -38,7 +40,8 @@ type Hub struct {
 
 	opt       HubOptions
 	tls, grpc netip.AddrPort
-	udp       netip.AddrPort // zero without one
+	udp       netip.AddrPort   // zero without one
+	other     []netip.AddrPort // tls and grpc at HubOptions.Other; nil without it
 	directory netip.AddrPort
 	member    *Member // nil unless the directory is apart
 	logged    int     // length of the log at the last start
@@ -96,6 +99,9 @@ func PrepareHub(opt HubOptions) (*Hub, error) {
 	var ports []netip.AddrPort
 	err = h.inside(func() error {
 		ports, err = freeTCP(h.addr, 3)
+		if err == nil && opt.Other.IsValid() {
+			h.other, err = freeTCP(opt.Other, 2)
+		}
 		return err
 	})
 	if err == nil {
@@ -122,7 +128,11 @@ func (h *Hub) yaml() []byte {
 	if h.udp.IsValid() {
 		udp = fmt.Sprintf("udp: [%q], ", h.udp)
 	}
-	text += fmt.Sprintf("listen: {tls: [%q], %sgrpc: %q}\n", h.tls, udp, h.grpc)
+	tls, grpc := fmt.Sprintf("[%q]", h.tls), fmt.Sprintf("%q", h.grpc)
+	if h.other != nil {
+		tls, grpc = fmt.Sprintf("[%q, %q]", h.tls, h.other[0]), fmt.Sprintf("[%q, %q]", h.grpc, h.other[1])
+	}
+	text += fmt.Sprintf("listen: {tls: %s, %sgrpc: %s}\n", tls, udp, grpc)
 	switch {
 	case h.opt.Apart:
 		text += fmt.Sprintf("directory: {embedded: false, endpoints: [%q]}\n", h.member.listen)
