@@ -43,8 +43,9 @@ type Options struct {
 	// if it rested for this long. Zero means 500ms; equal to Rest, calls are refused instead.
 	MinRest time.Duration
 	// MaxKept bounds how many pairs of sockets stay open after their endpoint, for the next one that gets their port.
-	// They do so only while ports are so short that one is given out before it has rested, and for Rest at most; a pair costs the kernel about 5 KB. Zero means 8192, and fewer
-	// where that would not leave the process 2048 other files. Negative means none.
+	// They do so only while ports are so short that one is given out before it has rested, and for Rest at most; a pair
+	// costs the kernel about 5 KB. Zero means 8192, and fewer where that would not leave the process 2048 other files.
+	// Negative means none.
 	MaxKept int
 	// Loops is the number of epoll loops. Zero means one per CPU.
 	Loops int
