@@ -76,6 +76,7 @@ func TestRefused(t *testing.T) {
 		smallest + "directory: {members: {a: \"192.0.2.1:2380\", b: \"192.0.2.2:2380\"}}":                 "or three",
 		smallest + "directory: {listen: \"0.0.0.0:2379\"}":                                                "every address",
 		smallest + "directory: {endpoints: [nowhere]}":                                                    "directory.endpoints[0]",
+		strings.Replace(smallest, "\"192.0.2.1:5443\"", "[\"192.0.2.1:5443\", \"192.0.2.1:5061\"]", 1):    "listen.grpc[1]: 192.0.2.1:5061 is in listen.tls too",
 		smallest + "directory: {listen: \"192.0.2.1:5443\"}":                                              "directory.listen: 192.0.2.1:5443 is in listen.grpc too",
 		smallest + "admin: {http: [\"192.0.2.1:5061\"]}":                                                  "admin.http[0]: 192.0.2.1:5061 is in listen.tls too",
 		smallest + "admin: {socket: /run/a.sock, http_socket: /run/a.sock}":                               "is admin.socket too",

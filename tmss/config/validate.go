@@ -45,7 +45,7 @@ func (c *Config) Validate() error {
 	}
 	wrong.Apart(
 		configfile.Listening{Key: "listen.tls", Addrs: c.Listen.TLS}, configfile.Listening{Key: "listen.tcp", Addrs: c.Listen.TCP},
-		configfile.Listening{Key: "listen.grpc", Addrs: []netip.AddrPort{c.Listen.GRPC}, One: true},
+		configfile.Listening{Key: "listen.grpc", Addrs: c.Listen.GRPC, One: len(c.Listen.GRPC) == 1},
 		configfile.Listening{Key: "directory.listen", Addrs: directory, One: true},
 		configfile.Listening{Key: "admin.http", Addrs: c.Admin.HTTP},
 	)
