@@ -35,8 +35,15 @@ var errNoWay = errors.New("the next hop is not to be used")
 // misled says whether a peer behind NAT shows an address of its own network, which is another one's here.
 func (l *Leg) misled(host string) bool {
 	addr, err := netip.ParseAddr(host)
-	seen := l.flow.Remote.Addr()
-	return err == nil && addr != seen && (addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast()) &&
+	return err == nil && l.inward(addr)
+}
+
+// inward says whether an address is of another network than the one in which the peer was heard. A name may lead
+// there too: a stranger's names must not make this site speak to its own neighbours.
+func (l *Leg) inward(addr netip.Addr) bool {
+	seen := l.flow.Remote.Addr().Unmap()
+	addr = addr.Unmap()
+	return addr != seen && (addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast()) &&
 		!seen.IsPrivate() && !seen.IsLoopback()
 }
 
@@ -52,14 +59,14 @@ func (w Way) leads(flow siptransport.Flow, open bool) bool {
 // wayFound takes the ways to the next hop; open says that its URI names no transport.
 func (l *Leg) wayFound(hop string, open bool, ways []Way, err error) {
 	n := l.name
-	if err != nil {
+	ways = slices.DeleteFunc(slices.Clone(ways), func(w Way) bool { return l.inward(w.Flow.Remote.Addr()) })
+	if err != nil || len(ways) == 0 {
 		ways = []Way{{Flow: l.flow}}
 	} else {
 		n.learn(ways)
 	}
 	// Where the peer was heard is as good as any other of its addresses.
 	if i := slices.IndexFunc(ways, func(w Way) bool { return w.leads(l.flow, open) }); i >= 0 {
-		ways = slices.Clone(ways)
 		ways[0], ways[i] = ways[i], ways[0]
 	} else {
 		l.flow = ways[0].Flow
