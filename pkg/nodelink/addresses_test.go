@@ -62,14 +62,18 @@ func TestAddressThatWorkedIsDialledAgain(t *testing.T) {
 	b.close(1, "hub/a")
 	b.until(0.1)
 	b.open(2, "hub/a", true)
+	b.close(2, "hub/a") // at once, as a hub does with who may not be there yet
+	wantRemote(t, b, six)
+	b.until(0.4)
+	b.open(3, "hub/a", true)
 	for range 60 {
-		b.heard[2] = b.now
+		b.heard[3] = b.now
 		b.until(b.now.Sub(began).Seconds() + 0.1)
 	}
-	b.close(2, "hub/a")
+	b.close(3, "hub/a")
 	wantRemote(t, b, six)
 	b.until(b.now.Sub(began).Seconds() + 0.05)
-	b.close(3, "hub/a") // a link that does not settle is no address that works
+	b.close(4, "hub/a") // now it is not there any more
 	wantRemote(t, b, four)
 }
 

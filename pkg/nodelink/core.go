@@ -170,8 +170,11 @@ func (c *core) lost(e event) {
 	if t == nil || t.flow != e.flow.ID {
 		return
 	}
-	if l != nil && e.at.Sub(l.since) >= c.clocks.Settled {
-		t.attempts, t.failed = 0, 0
+	if l != nil { // the address is good, whatever ended the connection
+		t.failed = 0
+		if e.at.Sub(l.since) >= c.clocks.Settled {
+			t.attempts = 0
+		}
 		c.postpone(t, e.at)
 		return
 	}
