@@ -86,19 +86,36 @@ func (s *site) sentBy(flow siptransport.Flow) netip.AddrPort {
 // hub's own address says nothing of theirs. A peer whose voice is of another IP version than its signalling is met
 // there, if voice has an address of that.
 func (s *site) voiceAddr(flow siptransport.Flow, version netip.Addr) (bind, shown netip.Addr) {
-	peer := flow.Remote.Addr().Unmap()
+	peer, hub := flow.Remote.Addr().Unmap(), false
 	if s.uplink != nil {
-		if _, hub := s.uplink.Node(flow); hub {
+		if _, hub = s.uplink.Node(flow); hub {
 			peer = netip.Addr{}
 		}
 	}
 	local := s.localOf(flow).Addr().Unmap()
+	if hub && s.voiceOther != nil {
+		if !version.IsValid() {
+			version = local
+		}
+		version = s.voiceVersion(version)
+	}
 	if version.IsValid() && version.Is4() != local.Is4() && s.voiceOther != nil {
 		if bind, shown = s.voiceOther(version, peer); bind.IsValid() {
 			return bind, shown
 		}
 	}
 	return s.voice(local, peer)
+}
+
+// voiceVersion is an address of the IP version that voice with other sites has: the wanted one, unless voice has none of
+// it. A hub that is reached over the other version changes nothing about where voice may be.
+func (s *site) voiceVersion(wanted netip.Addr) netip.Addr {
+	for _, version := range []netip.Addr{wanted, netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		if bind, _ := s.voiceOther(version, netip.Addr{}); bind.IsValid() {
+			return version
+		}
+	}
+	return wanted
 }
 
 func (s *site) localOf(flow siptransport.Flow) netip.AddrPort {

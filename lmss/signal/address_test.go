@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/mss-federation/mss/lmss/config"
+	"github.com/mss-federation/mss/lmss/uplink"
+	"github.com/mss-federation/mss/pkg/siptransport"
 )
 
 // A phone in the office is told the office's own address, everybody else the advertised one, other sites too.
@@ -28,6 +30,36 @@ func TestTelling(t *testing.T) {
 		bind, shown := voice(parse(c.local), peer)
 		if bind.String() != c.bind || shown.String() != c.shown {
 			t.Errorf("%s: bound to %v, told %v, want %s and %s", name, bind, shown, c.bind, c.shown)
+		}
+	}
+}
+
+// TestVoiceOverUplinkOfOtherVersion: over which IP version a hub is reached says nothing of voice: that has the addresses
+// that the operator gave it.
+func TestVoiceOverUplinkOfOtherVersion(t *testing.T) {
+	t.Parallel()
+	flow := siptransport.Flow{
+		Transport: siptransport.UDP, Local: netip.MustParseAddrPort("[2001:db8::9]:5060"), Remote: netip.MustParseAddrPort("[2001:db8::1]:5060"),
+	}
+	u, err := uplink.New(uplink.Options{Site: "london", Domain: "example.org", Static: []uplink.Static{{Hub: "a", Flow: flow}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := telling{}.to
+	four, six := netip.MustParseAddr("192.0.2.9"), netip.MustParseAddr("2001:db8::9")
+	for _, c := range []struct {
+		voice         []netip.Addr
+		version, want netip.Addr
+	}{
+		{[]netip.Addr{four}, netip.Addr{}, four},
+		{[]netip.Addr{four}, six, four}, // the call is refused: they have no common version
+		{[]netip.Addr{four, six}, netip.Addr{}, six},
+		{[]netip.Addr{four, six}, four, four},
+		{[]netip.Addr{six}, four, six},
+	} {
+		s := &site{parts: parts{uplink: u, voice: voiceAddresses(c.voice, told), voiceOther: otherVoice(c.voice, told)}}
+		if bind, shown := s.voiceAddr(flow, c.version); bind != c.want || shown != c.want {
+			t.Errorf("voice at %v, peer has %v: bound to %v, told %v, want %v", c.voice, c.version, bind, shown, c.want)
 		}
 	}
 }
