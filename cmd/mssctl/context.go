@@ -64,7 +64,7 @@ func (a *app) loadPlaces() (all places, path string, err error) {
 		return all, path, &fault.Error{Op: op, Kind: fault.Denied, Subject: path, Err: err}
 	}
 	if err := yaml.UnmarshalWithOptions(text, &all, yaml.Strict()); err != nil {
-		return all, path, &fault.Error{Op: op, Kind: fault.Invalid, Subject: path, Err: fmt.Errorf("%w; correct the file or remove it", err)}
+		return all, path, &fault.Error{Op: op, Kind: fault.Invalid, Subject: path, Err: fmt.Errorf("%w; correct the file or remove it, or say --socket or --node", err)}
 	}
 	return all, path, nil
 }
@@ -112,12 +112,16 @@ func (a *app) target() (place, error) {
 	case wanted == "" && a.env(socketVariable) != "":
 		return place{Socket: a.env(socketVariable)}, nil
 	}
-	all, _, err := a.loadPlaces()
-	if wanted == "" && (err != nil || all.Current == "") {
-		return place{}, nil //nolint:nilerr // the socket on this machine works without contexts
+	if _, err := a.placesFile(); err != nil && wanted == "" {
+		return place{}, nil // who has no folder has no contexts: the socket on this machine
 	}
+	// A file that cannot be read ends it: it may name another node than the one on this machine.
+	all, _, err := a.loadPlaces()
 	if err != nil {
 		return place{}, err
+	}
+	if wanted == "" && all.Current == "" {
+		return place{}, nil
 	}
 	found, err := all.find(op, cmp.Or(wanted, all.Current))
 	if err != nil {
