@@ -71,15 +71,17 @@ func linked(t *testing.T, hops []forwarder.Hop, test func(o *office)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		host := o.net.Host(hubTLS.Addr())
+		host := o.net.Host(hubTLS.Addr(), hubTLS6.Addr())
 		endpoint := siptransport.New(siptransport.Options{Network: host, Receiver: o.stack, Watcher: o.links})
 		o.links.Attach(endpoint)
-		ln, err := host.ListenTCP(t.Context(), hubTLS)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := endpoint.AddTLS(ln, identity.ServerTLS(o.domain.Source(t, identity.Hub, "a"), o.domain.Trust)); err != nil {
-			t.Fatal(err)
+		for _, at := range []netip.AddrPort{hubTLS, hubTLS6} {
+			ln, err := host.ListenTCP(t.Context(), at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := endpoint.AddTLS(ln, identity.ServerTLS(o.domain.Source(t, identity.Hub, "a"), o.domain.Trust)); err != nil {
+				t.Fatal(err)
+			}
 		}
 		o.openTrunk(endpoint)
 		defer start(t, endpoint.Run, o.links.Run, o.stack.Run)()
@@ -125,13 +127,16 @@ func start(t *testing.T, runs ...func(context.Context) error) (stop func()) {
 
 // connect opens one more connection of a site, from an address of its own.
 func (o *office) connect(site string) *line {
-	addr := netip.AddrFrom4([4]byte{192, 0, 2, o.octet})
 	o.octet++
+	return o.connectFrom(netip.AddrFrom4([4]byte{192, 0, 2, o.octet - 1}), hubTLS, site)
+}
+
+func (o *office) connectFrom(addr netip.Addr, hub netip.AddrPort, site string) *line {
 	l := &line{t: o.t, messages: make(chan *message, 100), links: nodelink.New(nodelink.Options{})}
 	l.endpoint = siptransport.New(siptransport.Options{Network: o.net.Host(addr), Receiver: l, Watcher: l.links})
 	l.links.Attach(l.endpoint)
 	l.links.SetTargets([]nodelink.Target{{
-		Node: "hub/a", Flow: siptransport.Flow{Transport: siptransport.TLS, Remote: hubTLS},
+		Node: "hub/a", Flow: siptransport.Flow{Transport: siptransport.TLS, Remote: hub},
 		TLS: identity.ClientTLS(o.domain.Source(o.t, identity.Site, site), o.domain.Trust, o.domain.Node(identity.Hub, "a")),
 	}})
 	l.stop = start(o.t, l.endpoint.Run, l.links.Run)
