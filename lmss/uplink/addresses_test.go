@@ -40,8 +40,10 @@ func TestHubWithSeveralAddresses(t *testing.T) {
 				t := d.t
 				a := d.hub("a")
 				good := a.entry
-				a.entry.GRPC, a.entry.GRPCAlso = c.dead+":5443", []string{good.GRPC}
-				a.entry.SIP = append([]exchange.Address{{Transport: "tls", HostPort: c.dead + ":5061"}}, good.SIP...)
+				several := good
+				several.GRPC, several.GRPCAlso = c.dead+":5443", []string{good.GRPC}
+				several.SIP = append([]exchange.Address{{Transport: "tls", HostPort: c.dead + ":5061"}}, good.SIP...)
+				a.is(several)
 				home := uplink.HomeIn(t.TempDir())
 				d.knowText(home, `{"id": "a", "grpc": "`+c.dead+`:5443", "grpc_also": ["`+good.GRPC+`"]}`)
 				s := d.site(home)
@@ -59,7 +61,7 @@ func TestHubWithSeveralAddresses(t *testing.T) {
 				pass(time.Second)
 				want(t, "gone", s.state(), "hub/a down down")
 				again := d.hub("a")
-				again.entry = a.entry
+				again.is(several)
 				pass(4 * time.Second)
 				want(t, "again", s.state(), "hub/a up alive")
 			})

@@ -108,6 +108,13 @@ func (deaf) Receive(in *siptransport.Inbound)          { in.Release() }
 func (deaf) FlowClosed(siptransport.Flow, error)       {}
 func (deaf) Refused(siptransport.Flow, []byte, string) {}
 
+// is gives the hub other addresses; sessions that begin later tell them.
+func (p *peer) is(entry exchange.Hub) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.entry = entry
+}
+
 // Session serves one session as a hub does.
 func (p *peer) Session(stream grpc.BidiStreamingServer[exchangev1.Frame, exchangev1.Frame]) error {
 	p.mu.Lock()
