@@ -165,11 +165,11 @@ test-long: setup ## the tests that take long, such as many kills (by hand)
 ##@ run
 
 .PHONY: demo
-demo: build ## two offices and a hub: a call between them, and the signalling of one dies in it
+demo: build ## two offices and two hubs: a call between them that outlives a hub, and the signalling of an office
 	@$(BIN)/mssdemo
 
 .PHONY: demo-up
-demo-up: build ## start hub and offices and leave them running for your own softphones; Ctrl-C ends them
+demo-up: build ## start hubs and offices and leave them running for your own softphones; Ctrl-C ends them
 	@$(BIN)/mssdemo --up
 
 .PHONY: bench
