@@ -87,6 +87,13 @@ func TestBadInput(t *testing.T) {
 			t.Helper()
 			return refused(t, 5, "lmss", "run", "--config", n.ConfigPath())
 		}, [3]string{"lock state directory: " + n.Dir(), "runs on this state directory", "stop it first, or give this one another state_dir"}},
+		{"office that announces no numbers", func(t *testing.T) string {
+			t.Helper()
+			must(t, hub.AddSite(ctx, "bristol", "5xxx"))
+			token, err := hub.SiteToken(ctx, "bristol")
+			must(t, err)
+			return alarm(t, startOffice(t, node.Options{Site: "bristol", Token: token}), "no numbers")
+		}, [3]string{"other offices cannot call this one", "no numbers are configured", "name in its configuration, under numbers"}},
 		{"hub that is not there", func(t *testing.T) string {
 			t.Helper()
 			again, err := hub.SiteToken(ctx, "london")

@@ -83,6 +83,9 @@ func (s *site) status(_ context.Context, o *Options) admin.Status {
 		if alarm := s.hubless(); alarm != "" {
 			st.Alarms = append(st.Alarms, alarm)
 		}
+		if len(o.Config.Numbers) == 0 {
+			st.Alarms = append(st.Alarms, numberless)
+		}
 	}
 	if o.Certificate != nil {
 		st.Alarms = append(st.Alarms, certificateAlarms(o.Certificate, &o.Config)...)

@@ -100,6 +100,10 @@ func (s *site) peers() []*commonv1.Peer {
 	return all
 }
 
+// numberless is the alarm of an office that is part of its domain and announces nothing there.
+const numberless = "no numbers are configured, so that other offices cannot call this one; " +
+	"name in its configuration, under numbers, those that mssctl site list shows on a hub"
+
 // hubless is the alarm of an office whose calls to other offices have no way; empty while a hub has its trunk.
 func (s *site) hubless() string {
 	parts := []string{"no hub can be reached, so that calls to other offices fail"}
