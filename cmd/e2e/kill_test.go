@@ -78,42 +78,61 @@ func TestKillSignal(t *testing.T) {
 
 func killInCall(t *testing.T, n *node.Node, a, b *phone.Phone, at phase, fromA bool, pause time.Duration) {
 	t.Helper()
-	ctx := limit(t)
 	out, in := upTo(t, a, b, at)
-	mine, other := out, in
+	k := kill{node: n, phones: []*phone.Phone{a, b}, at: at, pause: pause, out: out, in: in, mine: out, other: in}
 	if !fromA {
-		mine, other = in, out
+		k.mine, k.other = in, out
 	}
-	if at == held {
-		must(t, mine.Hold(ctx))
+	k.run(t)
+	oneRecord(t, n, out, in)
+	noVoicePorts(t, n)
+}
+
+// kill is the death of a node's signalling in a call.
+type kill struct {
+	node    *node.Node
+	phones  []*phone.Phone // that are registered there
+	at      phase
+	pause   time.Duration // before the kill
+	out, in *phone.Call   // the caller's and the callee's end of the call
+	// mine is the end that does what is done in the call, and hangs up; other must notice.
+	mine, other *phone.Call
+}
+
+// run kills, and sees that voice loses nothing, that the call is usable again in time, and that it ends at both phones.
+func (k *kill) run(t *testing.T) {
+	t.Helper()
+	ctx := limit(t)
+	if k.at == held {
+		must(t, k.mine.Hold(ctx))
 	}
-	wait(ctx, pause)
-	out.Voice().Mark()
-	in.Voice().Mark()
-	old := n.PID(node.Signal)
+	wait(ctx, k.pause)
+	k.out.Voice().Mark()
+	k.in.Voice().Mark()
+	old := k.node.PID(node.Signal)
 	done := make(chan error, 1)
-	switch at {
+	switch k.at {
 	case inReinvite:
-		go func() { done <- mine.Refresh(ctx) }()
+		go func() { done <- k.mine.Refresh(ctx) }()
 	case inBye:
-		go func() { done <- mine.Hangup(ctx) }()
+		go func() { done <- k.mine.Hangup(ctx) }()
 	default: // nothing is under way
 	}
-	killed, err := n.KillSignal()
+	killed, err := k.node.KillSignal()
 	must(t, err)
-	_, err = n.WaitRestarted(ctx, node.Signal, old)
+	_, err = k.node.WaitRestarted(ctx, node.Signal, old)
 	must(t, err)
-	ready := usable(t, a, b, killed)
-	if at == beforeACK {
-		must(t, out.SendACK())
+	ready := usable(t, killed, k.phones...)
+	if k.at == beforeACK {
+		must(t, k.out.SendACK())
 	}
-	if at == inReinvite {
+	if k.at == inReinvite {
 		must(t, <-done)
 	}
-	if at != inBye {
-		answerWithin(t, mine, ready)
-		seamless(t, out, in)
-		done <- mine.Hangup(ctx)
+	if k.at != inBye {
+		answerWithin(t, k.mine, ready)
+		seamless(t, k.out, k.in)
+		done <- k.mine.Hangup(ctx)
 	}
 	if err := <-done; err != nil {
 		t.Errorf("hang-up after the kill: %v", err)
@@ -122,9 +141,7 @@ func killInCall(t *testing.T, n *node.Node, a, b *phone.Phone, at phase, fromA b
 		time.Since(killed).Round(time.Millisecond))
 	ending, cancel := context.WithTimeout(ctx, 32*time.Second)
 	defer cancel()
-	must(t, other.WaitEnded(ending))
-	oneRecord(t, n, out, in)
-	noVoicePorts(t, n)
+	must(t, k.other.WaitEnded(ending))
 }
 
 // upTo brings a call into its phase.
@@ -144,10 +161,10 @@ func upTo(t *testing.T, a, b *phone.Phone, at phase) (out, in *phone.Call) {
 }
 
 // usable waits until the phones can be reached again: over TCP and TLS, until they have registered over a new connection.
-func usable(t *testing.T, a, b *phone.Phone, killed time.Time) time.Time {
+func usable(t *testing.T, killed time.Time, phones ...*phone.Phone) time.Time {
 	t.Helper()
 	ready := killed
-	for _, p := range []*phone.Phone{a, b} {
+	for _, p := range phones {
 		if p.Transport() == phone.UDP {
 			continue
 		}
@@ -239,7 +256,7 @@ func TestKillSignalWhileRinging(t *testing.T) {
 			wantStatus(t, in, 487)
 			noVoicePorts(t, n)
 			must(t, n.WaitReady(ctx))
-			usable(t, a, b, out.Times().Started)
+			usable(t, out.Times().Started, a, b)
 			out, in = connect(t, a, b)
 			must(t, out.Hangup(ctx))
 			must(t, in.WaitEnded(ctx))

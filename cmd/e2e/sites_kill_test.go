@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"slices"
 	"testing"
 	"time"
@@ -37,64 +36,18 @@ func TestTwoSitesKillSignal(t *testing.T) {
 // killInFarCall kills the signalling of n in a call from a to b; a or else b does what is done in the call.
 func killInFarCall(t *testing.T, d *domain, n *node.Node, a, b *phone.Phone, at phase, fromA bool) {
 	t.Helper()
-	ctx := limit(t)
 	out, in := upTo(t, a, b, at)
 	d.explainFailure(t, out)
-	mine, other := out, in
-	if !fromA && at != beforeACK { // a re-INVITE of the callee's may not cross the ACK (RFC 3261 §14.1)
-		mine, other = in, out
-	}
-	if at == held {
-		must(t, mine.Hold(ctx))
-	}
-	wait(ctx, 100*time.Millisecond)
-	out.Voice().Mark()
-	in.Voice().Mark()
-	old := n.PID(node.Signal)
-	done := make(chan error, 1)
-	switch at {
-	case inReinvite:
-		go func() { done <- mine.Refresh(ctx) }()
-	case inBye:
-		go func() { done <- mine.Hangup(ctx) }()
-	default: // nothing is under way
-	}
-	killed, err := n.KillSignal()
-	must(t, err)
-	_, err = n.WaitRestarted(ctx, node.Signal, old)
-	must(t, err)
-	ready := killed
+	k := kill{node: n, at: at, pause: 100 * time.Millisecond, out: out, in: in, mine: out, other: in}
 	for _, p := range []*phone.Phone{a, b} {
 		if d.of(p.Name()) == n {
-			ready = later(ready, usable(t, p, p, killed))
+			k.phones = append(k.phones, p)
 		}
 	}
-	if at == beforeACK {
-		must(t, out.SendACK())
+	if !fromA && at != beforeACK { // a re-INVITE of the callee's may not cross the ACK (RFC 3261 §14.1)
+		k.mine, k.other = in, out
 	}
-	if at == inReinvite {
-		must(t, <-done)
-	}
-	if at != inBye {
-		answerWithin(t, mine, ready)
-		seamless(t, out, in)
-		done <- mine.Hangup(ctx)
-	}
-	if err := <-done; err != nil {
-		t.Errorf("hang-up after the kill: %v", err)
-	}
-	t.Logf("killed, phones back after %v, hung up after %v", ready.Sub(killed).Round(time.Millisecond),
-		time.Since(killed).Round(time.Millisecond))
-	ending, cancel := context.WithTimeout(ctx, 32*time.Second)
-	defer cancel()
-	must(t, other.WaitEnded(ending))
+	k.run(t)
 	d.oneRecordEach(t, out, in)
 	d.noVoicePorts(t)
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
